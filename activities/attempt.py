@@ -1,0 +1,118 @@
+"""One attempt at a tool's function: run it, bound it in time, tell it about cancellation, and say what became of it.
+
+An async function is cancelled where it waits. A sync one runs in a thread of its own and hears of cancellation at its next
+`ctx.heartbeat()`; one that never looks up is abandoned after a grace, because a thread cannot be killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tenure.errors import Cancelled, ToolError
+from tenure.tools import Tool, ToolContext
+
+GRACE = 3.0  # seconds a sync tool has to look up after it was cancelled
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The function returned `value`."""
+
+    value: Any  # whatever the user's function returns; checked by Tool.result
+
+
+@dataclass(frozen=True)
+class Declined:
+    """The function raised ToolError: nothing happened."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Broke:
+    """The function raised something else or took too long: nobody knows whether it took effect."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """The run was cancelled while the function ran; `known` says whether it confirmed that nothing happened."""
+
+    known: bool
+
+
+Attempted: TypeAlias = Returned | Declined | Broke | Dropped
+
+
+@dataclass
+class Flag:
+    """What a running tool's context asks: go on?"""
+
+    cancelled: threading.Event
+
+    def heartbeat(self) -> None:
+        """Raise Cancelled once the run was cancelled."""
+        if self.cancelled.is_set():
+            raise Cancelled("the run was cancelled")
+
+
+async def attempt(tool: Tool, ctx: ToolContext, arguments: dict[str, Any], timeout: float, flag: Flag) -> Attempted:
+    """Run `tool` once, for at most `timeout` seconds. Never raises what the tool raises."""
+    call = _bound(tool, ctx, arguments)
+    try:
+        async with asyncio.timeout(timeout):
+            return Returned(await call() if tool.is_async else await _threaded(call, flag))
+    except Cancelled:
+        return Dropped(known=True)
+    except ToolError as error:
+        return Declined(str(error) or type(error).__name__)
+    except TimeoutError:
+        flag.cancelled.set()
+        return Broke(f"{tool.name} did not return within {timeout:g} s")
+    except asyncio.CancelledError:
+        return Dropped(known=False)
+    except Exception as error:  # a tool may raise anything; what it raised is an outcome, not a fault of ours
+        return Broke(f"{type(error).__name__}: {error}")
+
+
+def _bound(tool: Tool, ctx: ToolContext, arguments: dict[str, Any]) -> Callable[[], Any]:
+    given = (ctx,) if tool.takes_context else ()
+    return lambda: tool.function(*given, **arguments)
+
+
+async def _threaded(call: Callable[[], Any], flag: Flag) -> Any:
+    future = _start(call)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        flag.cancelled.set()
+        done, _ = await asyncio.wait({future}, timeout=GRACE)
+        if done:
+            return future.result()
+        raise
+
+
+def _start(call: Callable[[], Any]) -> asyncio.Future[Any]:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())  # abandoned: nobody else will look
+    context = contextvars.copy_context()
+
+    def tell(settle: Callable[[Any], None], value: Any) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: None if future.done() else settle(value))
+
+    def work() -> None:
+        try:
+            tell(future.set_result, context.run(call))
+        except BaseException as error:  # also SystemExit: it must end the tool, not be lost in a thread
+            tell(future.set_exception, error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    threading.Thread(target=work, name="tenure-tool", daemon=True).start()  # daemon: a stuck tool cannot hold the worker
+    return future

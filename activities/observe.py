@@ -1,0 +1,65 @@
+"""observe: find the agent a run names, record its snapshot, write the first row of the transcript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from tenure.activities.resources import Resources, now, refuse
+from tenure.errors import BadInput, NotServed
+from tenure.run import Observe, Observed, RunRequest
+from tenure.runtime.store import Connection, agents, runs, transcript
+from tenure.spec import AgentSpec
+from tenure.transcript import user_row
+
+
+@dataclass(frozen=True)
+class Observing:
+    """The activity `observe`."""
+
+    to: Resources
+
+    @activity.defn(name="observe")
+    async def observe(self, ask: Observe) -> Observed:
+        """The agent's snapshot. Refuses a fingerprint that no worker serves, and an empty message."""
+        workflow = activity.info().workflow_id or ""
+        agent = await self._agent(ask.request, again=ask.again)
+        snapshot = agent.snapshot(self.to.patience)
+        row = user_row(_texts(ask.request), ask.request.message_blob)
+
+        def write(db: Connection) -> None:
+            runs.observe(db, workflow, ask.request, snapshot, now())
+            if not ask.again:
+                transcript.put(db, workflow, 0, row)
+
+        await self.to.store.transact(write)
+        return Observed(snapshot=snapshot)
+
+    async def _agent(self, request: RunRequest, again: bool) -> AgentSpec:
+        if not again and not _texts(request) and request.message_blob is None:
+            raise refuse(BadInput("the message is empty: say what the agent shall do"))
+        mine = self.to.registry.agents.get(request.agent)
+        wanted = None if again else request.fingerprint
+        if mine is not None and wanted in (None, mine.fingerprint):
+            return mine
+        await raise_elsewhere(self.to, request.agent, wanted)
+        raise refuse(NotServed(_not_served(request.agent, wanted, mine, sorted(self.to.registry.agents))))
+
+
+async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None) -> None:
+    """Raise a retryable failure when another living worker serves what this one does not."""
+    served = await to.store.read(lambda db: agents.fresh(db, agent, now()))
+    if served and (fingerprint is None or fingerprint in served):
+        raise ApplicationError(f"{agent} is served by another worker on this task queue", type="Elsewhere")
+
+
+def _texts(request: RunRequest) -> list[str]:
+    return [*request.context, *([request.message] if request.message else [])]
+
+
+def _not_served(name: str, wanted: str | None, mine: AgentSpec | None, known: list[str]) -> str:
+    if mine is None:
+        return f"no worker serves an agent {name!r}; this one serves {', '.join(known)}: start a worker with --agents for it"
+    return f"the worker serves {name}@{mine.fingerprint[:8]}, you have {name}@{(wanted or '')[:8]}: restart the worker"

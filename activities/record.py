@@ -1,0 +1,60 @@
+"""record and note: what the run itself has to write down, at its end and on its way."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from temporalio import activity
+
+from tenure.activities.resources import Resources, now
+from tenure.run import Note, Record, Recorded
+from tenure.runtime import telemetry as otel
+from tenure.runtime.store import Connection, approvals, effects, runs, transcript
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The activities `record` and `note`."""
+
+    to: Resources
+
+    @activity.defn(name="record")
+    async def record(self, record: Record) -> Recorded:
+        """Keep how the run ended. Names the tools whose last start left no result: they are in doubt."""
+        workflow = activity.info().workflow_id or ""
+
+        def write(db: Connection) -> list[str]:
+            runs.finish(db, workflow, record)
+            approvals.close_run(db, workflow, now())
+            return [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
+
+        in_doubt = await self.to.store.transact(write)
+        _tell(workflow, record)
+        return Recorded(in_doubt=in_doubt)
+
+    @activity.defn(name="note")
+    async def note(self, note: Note) -> Note:
+        """Write a row the workflow made itself. Returned, so that history holds it once and can restore it."""
+        workflow = activity.info().workflow_id or ""
+        await self.to.store.transact(
+            functools.partial(transcript.put, workflow=workflow, seq=note.seq, row=note.row)
+        )
+        return note
+
+
+def _tell(workflow: str, record: Record) -> None:
+    outcome = record.outcome
+    attributes: otel.Attributes = {
+        otel.OPERATION: "invoke_agent",
+        otel.AGENT: record.agent,
+        otel.TENANT: record.tenant,
+        otel.CONVERSATION: workflow,
+        otel.STATUS: outcome.status,
+        otel.STOP: outcome.stop_reason,
+        otel.INPUT_TOKENS: outcome.usage.input,
+        otel.OUTPUT_TOKENS: outcome.usage.output,
+        otel.COST: outcome.cost,
+    }
+    times = (outcome.started_at, outcome.finished_at)
+    otel.root(f"invoke_agent {record.agent}", workflow, record.trace, times, attributes)

@@ -1,0 +1,39 @@
+"""What the activities of one worker share: the store, the blobs, Claude, the agents and the root of all approvers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from temporalio.exceptions import ApplicationError
+
+from tenure.activities.recall import Recall
+from tenure.errors import Refused
+from tenure.runtime.blobs import Blobs
+from tenure.runtime.claude import Claude
+from tenure.runtime.registry import Registry
+from tenure.runtime.store import Store
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Made once by the composition root (worker.py) and handed to every group of activities."""
+
+    store: Store
+    blobs: Blobs
+    claude: Claude
+    registry: Registry
+    root: Ed25519PublicKey
+    patience: float = 3600.0
+    recall: Recall = field(default_factory=Recall)
+
+
+def now() -> int:
+    """Wall-clock time in milliseconds since the epoch."""
+    return round(time.time() * 1000)
+
+
+def refuse(error: Refused | Exception, kind: str | None = None) -> ApplicationError:
+    """`error` as a failure that no retry heals; `kind` is what the workflow tells refusals apart by."""
+    return ApplicationError(str(error), type=kind or type(error).__name__, non_retryable=True)

@@ -1,0 +1,93 @@
+"""verify: is this answer genuine, and is it an answer to this request? And the request's own place in the store.
+
+Rules of this file: everything is refused that is not proven; what was found about an answer is recorded, accepted or not,
+and a second look at the same answer to the same request finds the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from temporalio import activity
+
+from tenure.activities.resources import Resources, now
+from tenure.approvals import answer as answers
+from tenure.approvals.approvers import decode_key, vouched
+from tenure.errors import AnswerRefused, ConfigError
+from tenure.run import Closed, Request, Verdict, Verdicts, Verify
+from tenure.runtime import telemetry as otel
+from tenure.runtime.store import Connection, approvals, approvers, runs
+
+
+@dataclass(frozen=True)
+class Verifying:
+    """The activities `open_request`, `verify` and `close_request`."""
+
+    to: Resources
+
+    @activity.defn(name="open_request")
+    async def open_request(self, request: Request) -> None:
+        """A person is asked: from now on `tenure pending` shows it."""
+
+        def write(db: Connection) -> None:
+            approvals.open_request(db, request)
+            runs.waiting(db, request.workflow, waits=True)
+
+        await self.to.store.transact(write)
+
+    @activity.defn(name="verify")
+    async def verify(self, ask: Verify) -> Verdicts:
+        """A verdict for each token, in order."""
+
+        def look(db: Connection) -> list[Verdict]:
+            return [self._verdict(db, ask.request, token, ask.at) for token in ask.tokens]
+
+        return Verdicts(verdicts=await self.to.store.transact(look))
+
+    @activity.defn(name="close_request")
+    async def close_request(self, closed: Closed) -> None:
+        """The request has its end: it leaves the list and becomes a span."""
+        request, settled = closed.request, closed.settled
+
+        def write(db: Connection) -> dict[str, str]:
+            approvals.close_request(db, request.id, settled.choice, settled.principal, closed.at)
+            runs.waiting(db, request.workflow, waits=False)
+            run = runs.get(db, request.workflow)
+            return run.carrier if run else {}
+
+        carrier = await self.to.store.transact(write)
+        attributes = {otel.REQUEST: request.id, otel.CHOICE: settled.choice, otel.AGENT: request.agent}
+        otel.past("wait_for_person", request.workflow, carrier, (request.opened_at, closed.at), attributes)
+
+    def _verdict(self, db: Connection, request: Request, token: str, at: int) -> Verdict:
+        name = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+        known = approvals.recorded(db, name, request.id)
+        if known is not None:
+            return known
+        try:
+            verdict = _accept(db, self.to.root, request, token, at)
+        except AnswerRefused as error:
+            verdict = Verdict(accepted=False, reason=str(error))
+        approvals.record_answer(db, name, request, verdict, now())
+        return verdict
+
+
+def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str, at: int) -> Verdict:
+    principal = answers.claimed_principal(token)
+    statement = approvers.statement(db, principal)
+    if statement is None:
+        raise AnswerRefused(f"{principal!r} is no approver here, or no longer")
+    approver = vouched(statement, root)
+    if approver.principal != principal or approver.tenant not in ("*", request.tenant):
+        raise AnswerRefused(f"{principal!r} may not answer for tenant {request.tenant!r}")
+    try:
+        answer = answers.read(token, decode_key(approver.key))
+    except ConfigError as error:
+        raise AnswerRefused(str(error)) from error
+    answers.check(answer, request, principal, at)
+    if approvals.used(db, answer.jti):
+        raise AnswerRefused("this answer was used before")
+    return Verdict(accepted=True, choice=answer.verdict, principal=principal, jti=answer.jti, note=answer.note)

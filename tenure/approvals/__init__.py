@@ -1,0 +1,1 @@
+"""Requests, answers, digests and signatures: shared by every human gate. Pure: no store, no clock."""

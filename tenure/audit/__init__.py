@@ -1,0 +1,1 @@
+"""Audit: PII, sealing, retention, proofs and reports. Pure policy."""

@@ -1,0 +1,1 @@
+"""Channels: Slack, e-mail, SMS and HTTP as one conversation. Parsing and rendering; no I/O."""

@@ -1,0 +1,87 @@
+"""Approvals: what people are asked, and the answers they sign."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio.service import RPCError
+
+from tenure.approvals.answer import Answer, sign
+from tenure.approvals.digest import request_digest
+from tenure.errors import AnswerRefused, BadInput, NotFound, TemporalUnavailable
+from tenure.run import Request, Verdict
+from tenure.runtime.store import approvals
+
+if TYPE_CHECKING:
+    from tenure.client.system import Tenure
+
+VALID = 15 * 60  # seconds a signed answer may take to arrive
+POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Approvals:
+    """The facet `system.approvals`."""
+
+    system: Tenure
+
+    async def pending(self) -> list[Request]:
+        """Every open request, the oldest first."""
+        return await self.system.require_store().read(approvals.pending)
+
+    async def find(self, part: str) -> Request:
+        """The request of that id, or the open one of that run. Raises NotFound, BadInput when several fit."""
+        found = await self.system.require_store().read(lambda db: approvals.find_request(db, part))
+        opened = [request for request, is_open in found if is_open]
+        if len(opened) > 1:
+            raise BadInput(f"{part!r} fits {len(opened)} open requests: {', '.join(r.id for r in opened)}; write more of the id")
+        if opened:
+            return opened[0]
+        if found:
+            raise NotFound(f"request {found[0][0].id} is closed: nothing waits for it any more")
+        raise NotFound(f"no request {part!r}: `tenure pending` lists the open ones")
+
+    def sign(self, request: Request, choice: str, principal: str, key: Ed25519PrivateKey, note: str = "") -> str:
+        """The token that answers `request`; it can be pasted into the Temporal UI. Raises AnswerRefused, BadInput.
+
+        The digest is computed again from what is shown, so that nobody signs something else than they read.
+        """
+        if choice not in request.choices:
+            raise BadInput(f"{choice!r} is no answer to {request.id}: one of {', '.join(request.choices)}")
+        shown = request_digest(
+            request.tenant, request.workflow, request.seq, request.kind, request.payload, request.epoch
+        )
+        if shown != request.digest:
+            raise AnswerRefused(f"request {request.id} was altered: what it shows is not what its digest binds")
+        answer = Answer(
+            request=request.id,
+            digest=shown,
+            verdict=choice,
+            principal=principal,
+            jti=secrets.token_hex(16),
+            exp=int(time.time()) + VALID,
+            note=note,
+        )
+        return sign(answer, key)
+
+    async def send(self, request: Request, token: str, *, wait: float = 10.0) -> Verdict | None:
+        """Send a signed answer and hear what became of it; None when no worker looked at it within `wait` seconds."""
+        try:
+            await self.system.temporal.get_workflow_handle(request.workflow).signal("answer", token)
+        except RPCError as error:
+            raise TemporalUnavailable(f"the answer did not reach {request.workflow}: {error.message}") from error
+        name = hashlib.sha256(token.encode()).hexdigest()
+        deadline = time.monotonic() + wait
+        store = self.system.require_store()
+        while time.monotonic() < deadline:
+            verdict = await store.read(lambda db: approvals.recorded(db, name, request.id))
+            if verdict is not None:
+                return verdict
+            await asyncio.sleep(POLL)
+        return None

@@ -1,0 +1,104 @@
+"""A handle on one run: follow it, add to it, cancel it, hear how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.service import RPCError, RPCStatusCode
+
+from tenure.client.story import tool_calls_of
+from tenure.errors import BadInput, NotFound
+from tenure.response import Response
+from tenure.run import INLINE_LIMIT, JsonObject, Outcome, Progress, Status, StopReason
+from tenure.runtime import history
+from tenure.runtime.store import runs, transcript
+from tenure.transcript import state_of
+
+if TYPE_CHECKING:
+    from tenure.client.system import Tenure
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """One run. `id` is its workflow id; its last part alone is accepted wherever an id is wanted."""
+
+    id: str
+    system: Tenure
+
+    @property
+    def workflow(self) -> WorkflowHandle[object, Outcome]:
+        """Temporal's own handle."""
+        return self.system.temporal.get_workflow_handle(self.id, result_type=Outcome)
+
+    async def result(self) -> Response:
+        """Wait for the end. A run that failed or was cancelled is a Response too; nothing is raised for it."""
+        try:
+            outcome = await self.workflow.result()
+        except WorkflowFailureError as error:
+            outcome = _outcome_of(error)
+        except RPCError as error:
+            raise _named(error, self.id) from error
+        rows, initial = await self._transcript()
+        return Response(
+            id=self.id,
+            message=outcome.message,
+            status=outcome.status,
+            stop_reason=outcome.stop_reason,
+            iterations=outcome.iterations,
+            tool_calls=tool_calls_of(rows, self.system.blobs),
+            state=state_of(rows, initial),
+            usage=outcome.usage,
+            cost=Decimal(outcome.cost) / 1_000_000,
+            tier=outcome.tier,
+            latency=(outcome.finished_at - outcome.started_at) / 1000,
+        )
+
+    async def progress(self) -> Progress:
+        """Where the run stands now. Needs a worker."""
+        try:
+            return await self.workflow.query("progress", result_type=Progress)
+        except RPCError as error:
+            raise _named(error, self.id) from error
+
+    async def cancel(self) -> None:
+        """Ask the run to stop: running tools are told, effects in flight are recorded."""
+        await self.workflow.cancel()
+
+    async def add_context(self, text: str) -> None:
+        """Tell the agent something before its next turn. Raises BadInput above 64 KB."""
+        size = len(text.encode("utf-8", "replace"))
+        if size > INLINE_LIMIT:
+            raise BadInput(f"context of {size:,} bytes: at most {INLINE_LIMIT:,}; give the agent a tool that reads the rest")
+        await self.workflow.signal("add_context", text)
+
+    async def _transcript(self) -> tuple[Sequence[JsonObject], JsonObject]:
+        """The rows and the initial state: from the store when there is one, else from history."""
+        store = self.system.store
+        if store is None:
+            told = await history.read(self.system.temporal, self.id)
+            return list(told.rows.values()), told.request.state if told.request else {}
+        texts, run = await store.read(
+            lambda db: (transcript.between(db, self.id, 0, 1_000_000), runs.get(db, self.id))
+        )
+        return [json.loads(text) for _, text in texts], run.initial_state if run else {}
+
+
+def _outcome_of(error: WorkflowFailureError) -> Outcome:
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == "RunFailed" and cause.details:
+        return Outcome.model_validate(cause.details[0])
+    if isinstance(cause, CancelledError):
+        return Outcome(status=Status.CANCELLED, stop_reason=StopReason.CANCELLED, message="cancelled")
+    return Outcome(status=Status.FAILED, stop_reason=StopReason.FAILED, message=str(cause or error))
+
+
+def _named(error: RPCError, run: str) -> Exception:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return NotFound(f"no run {run!r} in this Temporal namespace: `tenure runs` lists those the store knows")
+    return error

@@ -1,0 +1,155 @@
+"""Runs: start them by agent name, find them by id, list them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+from ulid import ULID
+
+from tenure.client.handle import RunHandle
+from tenure.errors import BadInput, NotFound, TemporalUnavailable
+from tenure.run import INLINE_LIMIT, MESSAGE_LIMIT, STATE_LIMIT, BlobRef, JsonObject, RunRequest, Status
+from tenure.runtime import temporal as names
+from tenure.runtime.store import runs
+from tenure.runtime.store.runs import RunRow
+from tenure.runtime.telemetry import carrier
+from tenure.transcript import canonical, clean
+
+if TYPE_CHECKING:
+    from tenure.client.system import Tenure
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+WORKFLOW_TASK = timedelta(seconds=6)  # a killed worker holds a workflow task at most this long
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The facet `system.runs`."""
+
+    system: Tenure
+
+    async def start(
+        self,
+        agent: str,
+        message: str,
+        *,
+        fingerprint: str | None = None,
+        tenant: str = "default",
+        user: str | None = None,
+        role: str | None = None,
+        state: JsonObject | None = None,
+        context: str | list[str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunHandle:
+        """Start a run of `agent`. With an `idempotency_key`, a second start is the first run again.
+
+        Raises BadInput for a name, message or state that cannot be, TemporalUnavailable when nobody answers.
+        """
+        request = RunRequest(
+            agent=_name("agent", agent),
+            fingerprint=fingerprint,
+            tenant=_name("tenant", tenant),
+            user=user,
+            role=role,
+            state=_state(state or {}),
+            context=[context] if isinstance(context, str) else list(context or []),
+            trace=carrier(),
+            **self._message(message),
+        )
+        last = f"k-{_key_hash(tenant, agent, idempotency_key)}" if idempotency_key else str(ULID()).lower()
+        return await self._start(f"{tenant}:run:{agent}:{last}", request, message)
+
+    async def find(self, run: str) -> RunHandle:
+        """The run of that id, or whose id ends in it. Raises NotFound, and BadInput when several do."""
+        if ":" in run:
+            return RunHandle(run, self.system)
+        store = self.system.require_store()
+        found = await store.read(lambda db: runs.ending_in(db, run))
+        if not found:
+            raise NotFound(f"no run {run!r} in {store.where}: `tenure runs` lists them")
+        if len(found) > 1:
+            raise BadInput(f"{run!r} fits {len(found)} runs: {', '.join(found[:3])}…; write more of the id")
+        return RunHandle(found[0], self.system)
+
+    async def list(
+        self,
+        *,
+        agent: str | None = None,
+        tenant: str | None = None,
+        status: Status | None = None,
+        since: int = 0,
+        limit: int = 50,
+    ) -> list[RunRow]:
+        """Runs in the store that match, the newest first; `since` in milliseconds since the epoch."""
+        store = self.system.require_store()
+        return await store.read(
+            lambda db: runs.recent(db, agent=agent, tenant=tenant, status=status, since=since, limit=limit)
+        )
+
+    def _message(self, message: str) -> dict[str, str | BlobRef]:
+        content = message.encode("utf-8", "replace")
+        if not content.strip():
+            raise BadInput("the message is empty: say what the agent shall do")
+        if len(content) <= INLINE_LIMIT or (self.system.blobs is None and len(content) <= MESSAGE_LIMIT):
+            return {"message": content.decode()}
+        if self.system.blobs is None:
+            raise BadInput(
+                f"a message of {len(content):,} bytes: above {MESSAGE_LIMIT:,} it travels through the blob store, and this "
+                "client has none: set TENURE_HOME or TENURE_BLOB_URL to the worker's, or send less"
+            )
+        return {"message_blob": self.system.blobs.put(content)}
+
+    async def _start(self, workflow: str, request: RunRequest, message: str) -> RunHandle:
+        attributes = [
+            SearchAttributePair(names.AGENT, request.agent),
+            SearchAttributePair(names.TENANT, request.tenant),
+            SearchAttributePair(names.STATUS, Status.RUNNING),
+            SearchAttributePair(names.PENDING, 0),
+        ]
+        if request.fingerprint:
+            attributes.append(SearchAttributePair(names.FINGERPRINT, request.fingerprint))
+        try:
+            await self.system.temporal.start_workflow(
+                "AgentRun",
+                request,
+                id=workflow,
+                task_queue=self.system.settings.task_queue,
+                task_timeout=WORKFLOW_TASK,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                search_attributes=TypedSearchAttributes(attributes),
+                static_summary=f"{request.agent}: {' '.join(message.split())[:120]}",
+            )
+        except WorkflowAlreadyStartedError:
+            pass  # the same idempotency key: the run that stands is the answer
+        except RPCError as error:
+            raise TemporalUnavailable(f"Temporal did not start {workflow}: {error.message}") from error
+        return RunHandle(workflow, self.system)
+
+
+def _name(what: str, name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise BadInput(f"{what} {name!r}: must match {NAME.pattern} (it becomes part of workflow ids)")
+    return name
+
+
+def _state(state: JsonObject) -> JsonObject:
+    try:
+        size = len(canonical(state))
+        cleaned = clean(state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"the initial state is not JSON: {error}") from error
+    if size > STATE_LIMIT:
+        raise BadInput(f"the initial state takes {size:,} bytes: at most {STATE_LIMIT:,}")
+    return cleaned
+
+
+def _key_hash(tenant: str, agent: str, key: str) -> str:
+    return hashlib.sha256(canonical([tenant, agent, key]).encode()).hexdigest()[:32]

@@ -1,0 +1,82 @@
+"""The way in: one connected Tenure, with a facet for each thing one does with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+from temporalio.client import Client
+
+from tenure.client.approvals import Approvals
+from tenure.client.runs import Runs
+from tenure.errors import StoreUnavailable
+from tenure.runtime.blobs import Blobs
+from tenure.runtime.settings import Settings
+from tenure.runtime.store import Store
+from tenure.runtime.temporal import connect
+
+current: contextvars.ContextVar[Tenure | None] = contextvars.ContextVar("tenure_current", default=None)
+_connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Tenure:
+    """A connection to Temporal and, where there is one, to the store. Facets: `.runs`, `.approvals`."""
+
+    temporal: Client
+    settings: Settings
+    store: Store | None = None
+    blobs: Blobs | None = None
+
+    @classmethod
+    async def connect(cls, settings: Settings | None = None, env: Mapping[str, str] = os.environ) -> Tenure:
+        """Connect by the environment. Without a store that can be opened, what needs only Temporal still works."""
+        settings = settings or Settings.load(env)
+        return cls(await connect(), settings, _store(settings), Blobs(settings.blob_url) if settings.home.is_dir() else None)
+
+    @classmethod
+    async def default(cls) -> Tenure:
+        """The one in whose block we are (`embedded`), else one connection per event loop."""
+        found = current.get()
+        if found is not None:
+            return found
+        loop = asyncio.get_running_loop()
+        if loop not in _connected:
+            _connected[loop] = await cls.connect()
+        return _connected[loop]
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Start runs, find them, list them."""
+        return Runs(self)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """See what people are asked, and answer."""
+        return Approvals(self)
+
+    def require_store(self) -> Store:
+        """The store. Raises StoreUnavailable naming the setting when there is none."""
+        if self.store is None:
+            raise StoreUnavailable(
+                f"no store at {self.settings.database_url}: run `tenure dev` here, or set TENURE_DATABASE_URL to the worker's"
+            )
+        return self.store
+
+    def close(self) -> None:
+        """Close the store; the Temporal client needs no closing."""
+        if self.store is not None:
+            self.store.close()
+
+
+def _store(settings: Settings) -> Store | None:
+    """The store if somebody has made one here: a client reads and writes one, it never creates one."""
+    try:
+        return Store.open(settings.database_url) if settings.home.is_dir() else None
+    except StoreUnavailable:
+        return None

@@ -1,0 +1,1 @@
+"""Gateway: HTTP API, webhooks, dashboard and codec server in one ASGI app."""

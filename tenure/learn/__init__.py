@@ -1,0 +1,1 @@
+"""Learn: repeated requests become tested, approved, canaried capabilities. Pure policy."""

@@ -1,0 +1,42 @@
+"""What `await agent.run(...)` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tenure.run import Json, JsonObject, Status, StopReason, Usage
+
+
+@dataclass(frozen=True)
+class Response:
+    """How a run ended. `cost` and `saved` are US dollars, `latency` is seconds from start to end.
+
+    Each of `tool_calls` is a dict with `tool`, `input`, `result` and `ok`. Printing a Response prints its message.
+    """
+
+    id: str
+    message: str
+    status: Status
+    stop_reason: StopReason
+    iterations: int = 0
+    tool_calls: list[JsonObject] = field(default_factory=list[JsonObject])
+    state: dict[str, Json] = field(default_factory=dict[str, Json])
+    usage: Usage = Usage()
+    cost: Decimal = Decimal(0)
+    saved: Decimal = Decimal(0)
+    tier: str = "model"
+    latency: float = 0.0
+
+    @property
+    def success(self) -> bool:
+        """Whether the run completed: it answered, finished, or its `until` came true."""
+        return self.status is Status.COMPLETED
+
+    @property
+    def tokens_used(self) -> int:
+        """All tokens of all model calls, cached or not."""
+        return self.usage.total
+
+    def __str__(self) -> str:
+        return self.message

@@ -1,0 +1,386 @@
+"""The values a run exchanges: what crosses the boundary between client, workflow and activities.
+
+Rules of this file: every value is frozen, grows only by fields with defaults, and ignores what it does not know, so that
+a worker can read what an older or newer one wrote. Times are milliseconds since the epoch, money is micro-dollars.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Json: TypeAlias = Any  # JSON as parsed: dict, list, str, int, float, bool or None. Its shape belongs to Claude and to users.
+JsonObject: TypeAlias = dict[str, Json]
+
+INLINE_LIMIT = 64 * 1024  # bytes of JSON above which content travels as a reference to a blob
+MESSAGE_LIMIT = 256 * 1024  # bytes of a message that a client without a blob store may send
+STATE_LIMIT = 64 * 1024  # bytes of JSON that a run's merged state may take
+
+
+class Wire(BaseModel):
+    """Base of every value that is serialised into workflow history."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Effect(enum.StrEnum):
+    """What a tool does to the world. Everything but READ is written down before it happens."""
+
+    READ = "read"
+    WRITE = "write"
+    EGRESS = "egress"
+    DESTRUCTIVE = "destructive"
+    PRIVILEGED = "privileged"
+
+
+class Status(enum.StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StopReason(enum.StrEnum):
+    """Why a run ended."""
+
+    ANSWERED = "answered"  # Claude gave its final answer
+    FINISHED = "finished"  # a tool called `ctx.finish(message)`
+    UNTIL = "until"  # the agent's `until` was true
+    MAX_ITERATIONS = "max_iterations"
+    ERROR_THRESHOLD = "error_threshold"  # that many tool calls failed in a row
+    REPEATED_CALL = "repeated_call"  # the same call gave the same result three times
+    BUDGET = "budget"
+    TIMEOUT = "timeout"  # an iteration took longer than the agent's `timeout`
+    REFUSED = "refused"  # Claude declined to go on
+    DENIED = "denied"  # a person, or the deadline of a destructive call, said no and the run halts
+    CANCELLED = "cancelled"
+    IN_DOUBT = "in_doubt"  # nobody could say whether an effect happened
+    FAILED = "failed"
+
+
+STATUS_OF: dict[StopReason, Status] = {
+    reason: Status.FAILED for reason in StopReason
+} | {
+    StopReason.ANSWERED: Status.COMPLETED,
+    StopReason.FINISHED: Status.COMPLETED,
+    StopReason.UNTIL: Status.COMPLETED,
+    StopReason.CANCELLED: Status.CANCELLED,
+}
+
+
+class BlobRef(Wire):
+    """Content kept outside history: its SHA-256 (hex) and its size in bytes."""
+
+    blob: str
+    size: int
+
+
+class Usage(Wire):
+    """Tokens of one or more model calls, as the Messages API counts them."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+        )
+
+    @property
+    def total(self) -> int:
+        """All tokens billed, cached or not."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
+
+class ToolFacts(Wire):
+    """What the workflow knows of a tool: enough to gate it, nothing of its code."""
+
+    effect: Effect = Effect.WRITE
+    idempotent: bool = False
+    poll: bool = False
+    timeout: float = 60.0  # seconds
+
+
+class Snapshot(Wire):
+    """The agent as a worker announced it, recorded once in the history of every run."""
+
+    agent: str
+    fingerprint: str
+    model: str
+    max_iterations: int = 10
+    timeout: float = 60.0  # seconds per iteration
+    error_threshold: int = 3
+    patience: float = 3600.0  # seconds to go on asking a Claude that is overloaded or away
+    tools: dict[str, ToolFacts] = Field(default_factory=dict[str, ToolFacts])
+
+
+class Observed(Wire):
+    """What `observe` found: the agent's snapshot and the number of transcript rows it wrote."""
+
+    snapshot: Snapshot
+    rows: int = 1
+
+
+class Decide(Wire):
+    """Ask for the assistant turn that becomes transcript row `seq`. `head` is the hash of all rows before it."""
+
+    seq: int
+    head: str
+    iteration: int = 1
+
+
+class Turn(Wire):
+    """An assistant turn: its content blocks as the API gave them, and what was wrong with its tool calls.
+
+    `problems` maps the index of a tool call in this turn to what Claude is told instead of a result.
+    `cost` is in micro-dollars.
+    """
+
+    content: list[JsonObject] = Field(default_factory=list[JsonObject])
+    stop: str = "end_turn"
+    problems: dict[int, str] = Field(default_factory=dict[int, str])
+    usage: Usage = Usage()
+    cost: int = 0
+    until: bool = False
+
+
+class Act(Wire):
+    """Run call number `call` of the turn in row `seq`. `digest` binds what was ruled on.
+
+    `resolved` carries a person's word about attempt `generation`, which was in doubt; `state_before` is the row up to which
+    state deltas count (calls made in parallel see the same state).
+    """
+
+    seq: int
+    call: int
+    digest: str
+    state_before: int
+    resolved: Literal["happened", "did-not"] | None = None
+    generation: int = 0
+
+
+class Result(Wire):
+    """What a tool call came to. `ok` is what Claude and the error threshold are told.
+
+    `value` is JSON; above 64 KB it is a BlobRef instead. `outcome` is `unknown` when a non-idempotent tool raised
+    something else than ToolError, and `in_doubt` when an attempt died between intent and result.
+    """
+
+    ok: bool = True
+    value: Json = None
+    blob: BlobRef | None = None
+    outcome: Literal["known", "unknown", "in_doubt", "cancelled"] = "known"
+    state: JsonObject = Field(default_factory=dict[str, Json])
+    finish: str | None = None
+    generation: int = 0  # of an effect in doubt: which start of it
+    since: int = 0  # of an effect in doubt: when that start was made
+
+
+class Note(Wire):
+    """A transcript row that the workflow itself has to say: added context, a denial, a call that was not made."""
+
+    seq: int
+    row: JsonObject
+
+
+class Kind(enum.StrEnum):
+    """What a person is asked for."""
+
+    TOOL_CALL = "tool_call"
+    IN_DOUBT = "in_doubt"
+
+
+class Request(Wire):
+    """A question to a person. `digest` is SHA-256 over RFC 8785 JSON of (tenant, workflow, seq, kind, payload, epoch)."""
+
+    id: str
+    kind: Kind
+    tenant: str
+    workflow: str
+    agent: str
+    seq: int
+    payload: JsonObject  # the tool, its arguments in full, and what else the person decides about
+    why: str
+    digest: str
+    epoch: int = 0
+    choices: list[str] = Field(default_factory=lambda: ["approve", "deny"])
+    user: str | None = None
+    quorum: int = 1
+    opened_at: int = 0
+    deadline: int = 0
+    did_not_from: int = 0  # before this time nobody can know that an effect did not happen
+    on_timeout: Literal["deny", "halt"] = "deny"
+
+
+class Verify(Wire):
+    """Check these tokens against that request at this time (milliseconds since the epoch)."""
+
+    request: Request
+    tokens: list[str]
+    at: int
+
+
+class Verdict(Wire):
+    """What became of one answer. `accepted` answers count; the others say in `reason` why they do not."""
+
+    accepted: bool
+    choice: str = ""
+    principal: str = ""
+    jti: str = ""
+    note: str = ""
+    reason: str = ""
+
+
+class Verdicts(Wire):
+    """What became of several answers, in their order."""
+
+    verdicts: list[Verdict]
+
+
+class Settled(Wire):
+    """How a request ended: the choice that counts, who made it, and what they wrote. Nobody in time: `expired`."""
+
+    choice: str
+    principal: str = ""
+    note: str = ""
+
+
+class Step(Wire):
+    """One line of the run's story."""
+
+    at: int
+    what: str
+    took: int = 0  # milliseconds
+    tokens: int = 0
+    cost: int = 0
+    ok: bool = True
+
+
+class Carried(Wire):
+    """Everything a run takes through continue-as-new."""
+
+    snapshot: Snapshot
+    seq: int
+    head: str
+    iteration: int = 0
+    errors: int = 0
+    usage: Usage = Usage()
+    cost: int = 0
+    started_at: int = 0
+    calls: int = 0
+    repeats: dict[str, int] = Field(default_factory=dict[str, int])
+    unknown: list[str] = Field(default_factory=list[str])
+    jtis: list[str] = Field(default_factory=list[str])
+    inbox: list[str] = Field(default_factory=list[str])
+    context: list[str] = Field(default_factory=list[str])
+    steps: list[Step] = Field(default_factory=list[Step])
+    skipped_steps: int = 0
+    turn: OpenTurn | None = None
+
+
+class OpenTurn(Wire):
+    """A turn whose calls are not all settled: where a run stands that waits for a person.
+
+    `granted` is the digest of a call that people approved and that has not run yet; `approvals` are the distinct people
+    who have approved the open `request` so far.
+    """
+
+    seq: int
+    content: list[JsonObject]
+    problems: dict[int, str] = Field(default_factory=dict[int, str])
+    next_call: int = 0
+    granted: str = ""
+    request: Request | None = None
+    approvals: list[str] = Field(default_factory=list[str])
+
+
+class RunRequest(Wire):
+    """What starts a run. It names an agent and brings no policy: the worker that serves the agent has it."""
+
+    agent: str
+    message: str = ""
+    message_blob: BlobRef | None = None
+    fingerprint: str | None = None
+    tenant: str = "default"
+    user: str | None = None
+    role: str | None = None
+    state: JsonObject = Field(default_factory=dict[str, Json])
+    context: list[str] = Field(default_factory=list[str])
+    trace: dict[str, str] = Field(default_factory=dict[str, str])
+    carried: Carried | None = None
+
+
+class Observe(Wire):
+    """Find the agent of a run. `again` when the run has begun and its agent was rebuilt meanwhile."""
+
+    request: RunRequest
+    again: bool = False
+
+
+class Outcome(Wire):
+    """How a run ended. `message` is the final answer; calls and state are read from the transcript."""
+
+    status: Status
+    stop_reason: StopReason
+    message: str = ""
+    iterations: int = 0
+    calls: int = 0
+    usage: Usage = Usage()
+    cost: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+    tier: str = "model"
+    rows: int = 0
+    fingerprint: str = ""
+
+
+class Record(Wire):
+    """Keep how a run ended; who it was for travels along, in case nothing of it was kept before."""
+
+    outcome: Outcome
+    agent: str
+    tenant: str
+    user: str | None = None
+    role: str | None = None
+    trace: dict[str, str] = Field(default_factory=dict[str, str])
+
+
+class Recorded(Wire):
+    """The tools whose effects are in doubt at the end of a run."""
+
+    in_doubt: list[str] = Field(default_factory=list[str])
+
+
+class Closed(Wire):
+    """A request that ended, and how."""
+
+    request: Request
+    settled: Settled
+    at: int
+
+
+class Progress(Wire):
+    """A run as the `progress` query tells it."""
+
+    status: Status
+    agent: str
+    iteration: int
+    usage: Usage
+    cost: int
+    steps: list[Step]
+    waiting_for: list[Request] = Field(default_factory=list[Request])
+    message: str = ""
+
+
+Carried.model_rebuild()
+RunRequest.model_rebuild()

@@ -1,0 +1,93 @@
+"""Claude: one call of the Messages API, as plain JSON in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tenure.errors import ConfigError
+from tenure.run import JsonObject, Usage
+from tenure.spec import AgentSpec
+from tenure.transcript import clean
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from anthropic.types import Message
+
+STREAM_ABOVE = 16_000  # max_tokens above which the API wants a streamed answer (it refuses 21,334 and more without)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What Claude said: content blocks as plain JSON, why it stopped, and the tokens."""
+
+    content: list[JsonObject]
+    stop: str
+    usage: Usage
+
+
+class Claude:
+    """The Anthropic client, made on first use because importing it takes seconds. `ANTHROPIC_BASE_URL` decides whom it asks."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._key = env.get("ANTHROPIC_API_KEY") or env.get("ANTHROPIC_AUTH_TOKEN")
+        self._base_url = env.get("ANTHROPIC_BASE_URL")
+        if not self._key and not self._base_url:
+            raise ConfigError(
+                "no way to reach Claude: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a stand-in (tenure.testing.ScriptedClaude)"
+            )
+
+    @cached_property
+    def client(self) -> AsyncAnthropic:
+        """The real client, which leaves every retry to Temporal."""
+        from anthropic import AsyncAnthropic
+
+        return AsyncAnthropic(api_key=self._key or "no-key-needed", base_url=self._base_url, max_retries=0)
+
+    async def reply(self, spec: AgentSpec, messages: Sequence[JsonObject]) -> Reply:
+        """The next assistant turn. Raises what the client and its transport raise; `retry.advise` judges it."""
+        request = _request(spec, messages)
+        if spec.max_tokens > STREAM_ABOVE:
+            async with self.client.messages.stream(**request) as stream:
+                return _reply(await stream.get_final_message())
+        return _reply(await self.client.messages.create(**request))
+
+    async def close(self) -> None:
+        """Close the client's connections, if it was ever used."""
+        if "client" in self.__dict__:
+            await self.client.close()
+
+
+def _request(spec: AgentSpec, messages: Sequence[JsonObject]) -> dict[str, Any]:  # Any: the client's own keyword arguments
+    request: dict[str, Any] = {
+        "model": spec.model,
+        "max_tokens": spec.max_tokens,
+        "messages": list(messages),
+        "timeout": spec.timeout,
+    }
+    if spec.instructions:
+        request["system"] = spec.instructions
+    if spec.tools:
+        request["tools"] = [entry.manifest for entry in spec.tools]
+    if spec.effort is not None:
+        request["output_config"] = {"effort": spec.effort}
+    if spec.temperature is not None:
+        request["extra_body"] = {"temperature": spec.temperature}  # the client has no typed parameter for it any more
+    return request
+
+
+def _reply(message: Message) -> Reply:
+    # exclude_unset keeps what the API sent and nothing the client's classes would add; unknown blocks stay whole.
+    content = [block.model_dump(mode="json", exclude_unset=True) for block in message.content]
+    used = message.usage
+    usage = Usage(
+        input=used.input_tokens,
+        output=used.output_tokens,
+        cache_read=used.cache_read_input_tokens or 0,
+        cache_write=used.cache_creation_input_tokens or 0,
+    )
+    return Reply(clean(content), message.stop_reason or "none", usage)
+
+

@@ -1,0 +1,126 @@
+"""Workflow history as the source of last resort: every row of a transcript, read back from the events that made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+
+from tenure.run import Act, Decide, JsonObject, Note, Observed, Result, RunRequest, Snapshot, Turn
+from tenure.transcript import assistant_row, problem_row, result_row, tool_calls, user_row
+
+T = TypeVar("T")
+LOCAL_MARKER = "core_local_activity"
+
+
+@dataclass
+class _Reader:
+    """Collects rows while walking through events in order; results refer back to what was scheduled."""
+
+    client: Client
+    rows: dict[int, JsonObject] = field(default_factory=dict[int, JsonObject])
+    request: RunRequest | None = None
+    snapshot: Snapshot | None = None
+    scheduled: dict[int, tuple[str, Payloads]] = field(default_factory=dict[int, tuple[str, Payloads]])
+
+    async def read(self, event: HistoryEvent) -> None:
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                await self._started(event.workflow_execution_started_event_attributes.input)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                attributes = event.activity_task_scheduled_event_attributes
+                self.scheduled[event.event_id] = (attributes.activity_type.name, attributes.input)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                done = event.activity_task_completed_event_attributes
+                await self._completed(*self.scheduled[done.scheduled_event_id], done.result)
+            case EventType.EVENT_TYPE_MARKER_RECORDED:
+                await self._marker(event)
+            case _:
+                pass
+
+    async def _started(self, payloads: Payloads) -> None:
+        request = await self._value(payloads, RunRequest)
+        if request.carried is None:
+            self.request = request
+            texts = [*request.context, *([request.message] if request.message else [])]
+            self.rows[0] = user_row(texts, request.message_blob)
+
+    async def _completed(self, activity: str, given: Payloads, result: Payloads) -> None:
+        if activity == "decide":
+            await self._decided((await self._value(given, Decide)).seq, await self._value(result, Turn))
+        elif activity == "note":
+            await self._noted(result)
+        elif activity == "observe":
+            await self._observed(result)
+        elif activity.startswith("tool."):
+            await self._acted(await self._value(given, Act), await self._value(result, Result))
+
+    async def _decided(self, seq: int, turn: Turn) -> None:
+        if turn.until:
+            return
+        self.rows[seq] = assistant_row(turn.content)
+        calls = tool_calls(turn.content)
+        for index, problem in turn.problems.items():
+            self.rows[seq + 1 + index] = problem_row(calls[index]["id"], problem)
+
+    async def _acted(self, act: Act, result: Result) -> None:
+        if result.outcome != "in_doubt":
+            call = tool_calls(self.rows[act.seq]["content"])[act.call]
+            self.rows[act.seq + 1 + act.call] = result_row(call["id"], result)
+
+    async def _noted(self, result: Payloads) -> None:
+        note = await self._value(result, Note)
+        self.rows[note.seq] = note.row
+
+    async def _marker(self, event: HistoryEvent) -> None:
+        marker = event.marker_recorded_event_attributes
+        if marker.marker_name != LOCAL_MARKER or "result" not in marker.details:
+            return
+        activity = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
+        if activity == "note":
+            await self._noted(marker.details["result"])
+        elif activity == "observe":
+            await self._observed(marker.details["result"])
+
+    async def _observed(self, result: Payloads) -> None:
+        self.snapshot = (await self._value(result, Observed)).snapshot
+
+    async def _value(self, payloads: Payloads, kind: type[T]) -> T:
+        return (await self.client.data_converter.decode(payloads.payloads, [kind]))[0]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What history says of a run: its rows by number, the request that began it, and its agent's latest snapshot."""
+
+    rows: dict[int, JsonObject]
+    request: RunRequest | None
+    snapshot: Snapshot | None
+
+
+async def read(client: Client, workflow: str) -> Told:
+    """Everything the store should know of a run, through all continuations."""
+    reader = _Reader(client)
+    async for event in events_of(client, workflow):
+        await reader.read(event)
+    return Told(dict(sorted(reader.rows.items())), reader.request, reader.snapshot)
+
+
+async def events_of(client: Client, workflow: str) -> AsyncIterator[HistoryEvent]:
+    """Every event of a run, from its first execution on through all continuations."""
+    description = await client.get_workflow_handle(workflow).describe()
+    latest = description.run_id
+    started = await anext(aiter(client.get_workflow_handle(workflow, run_id=latest).fetch_history_events()))
+    run_id = started.workflow_execution_started_event_attributes.first_execution_run_id or latest
+    while run_id:
+        following = ""
+        async for event in client.get_workflow_handle(workflow, run_id=run_id).fetch_history_events():
+            yield event
+            following = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        run_id = following

@@ -1,0 +1,38 @@
+"""Announcements: which worker serves which agent, under which fingerprint, and when it last said so."""
+
+from __future__ import annotations
+
+import sqlite3
+
+DDL = (
+    """CREATE TABLE agents (
+        name TEXT NOT NULL, fingerprint TEXT NOT NULL, manifest TEXT NOT NULL, seen_at INTEGER NOT NULL,
+        PRIMARY KEY (name, fingerprint)) WITHOUT ROWID""",
+)
+FRESH_MS = 30_000  # an announcement older than this has no worker behind it any more
+
+
+def announce(db: sqlite3.Connection, name: str, fingerprint: str, manifest: str, at: int) -> None:
+    """A worker serves this agent now."""
+    db.execute(
+        "INSERT INTO agents VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
+        (name, fingerprint, manifest, at),
+    )
+
+
+def withdraw(db: sqlite3.Connection, name: str, fingerprint: str) -> None:
+    """A worker that shuts down serves this agent no longer."""
+    db.execute("UPDATE agents SET seen_at = 0 WHERE name = ? AND fingerprint = ?", (name, fingerprint))
+
+
+def fresh(db: sqlite3.Connection, name: str, at: int) -> list[str]:
+    """The fingerprints of `name` that a living worker serves, the newest announcement first."""
+    rows = db.execute(
+        "SELECT fingerprint FROM agents WHERE name = ? AND seen_at > ? ORDER BY seen_at DESC", (name, at - FRESH_MS)
+    )
+    return [row[0] for row in rows]
+
+
+def names(db: sqlite3.Connection) -> list[str]:
+    """Every agent ever announced."""
+    return [row[0] for row in db.execute("SELECT DISTINCT name FROM agents ORDER BY name")]

@@ -1,0 +1,84 @@
+"""Requests to people and the answers they gave, accepted or refused."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tenure.run import Request, Verdict
+
+DDL = (
+    """CREATE TABLE requests (
+        id TEXT PRIMARY KEY, workflow TEXT NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+        opened_at INTEGER NOT NULL, closed_at INTEGER, choice TEXT, principal TEXT) WITHOUT ROWID""",
+    "CREATE INDEX requests_open ON requests (opened_at) WHERE closed_at IS NULL",
+    """CREATE TABLE answers (
+        token_hash TEXT NOT NULL, request TEXT NOT NULL, workflow TEXT NOT NULL, jti TEXT NOT NULL, principal TEXT NOT NULL,
+        accepted INTEGER NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (token_hash, request)) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX answers_once ON answers (jti) WHERE accepted = 1",
+)
+
+
+def open_request(db: sqlite3.Connection, request: Request) -> None:
+    """A person is asked; asking twice is asking once."""
+    db.execute(
+        "INSERT OR IGNORE INTO requests (id, workflow, tenant, kind, body, opened_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (request.id, request.workflow, request.tenant, request.kind, request.model_dump_json(), request.opened_at),
+    )
+
+
+def close_request(db: sqlite3.Connection, request: str, choice: str, principal: str, at: int) -> None:
+    """A request ended: answered, timed out, or its run is over."""
+    db.execute(
+        "UPDATE requests SET closed_at = ?, choice = ?, principal = ? WHERE id = ? AND closed_at IS NULL",
+        (at, choice, principal, request),
+    )
+
+
+def close_run(db: sqlite3.Connection, workflow: str, at: int) -> None:
+    """A run is over: nobody needs to answer it any more."""
+    db.execute("UPDATE requests SET closed_at = ?, choice = 'void' WHERE workflow = ? AND closed_at IS NULL", (at, workflow))
+
+
+def pending(db: sqlite3.Connection) -> list[Request]:
+    """Every open request, the oldest first."""
+    rows = db.execute("SELECT body FROM requests WHERE closed_at IS NULL ORDER BY opened_at, id")
+    return [Request.model_validate_json(row[0]) for row in rows]
+
+
+def find_request(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]]:
+    """Requests whose id begins with `part`, or that belong to the run `part`, with whether each is still open."""
+    rows = db.execute(
+        "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 1, length(?1)) = ?1"
+        " OR (closed_at IS NULL AND (workflow = ?1 OR instr(workflow, ':' || ?1) > 0)) LIMIT 10",
+        (part,),
+    )
+    return [(Request.model_validate_json(row[0]), bool(row[1])) for row in rows]
+
+
+def recorded(db: sqlite3.Connection, token_hash: str, request: str) -> Verdict | None:
+    """What an earlier look at the same answer to the same request found."""
+    row = db.execute("SELECT body FROM answers WHERE token_hash = ? AND request = ?", (token_hash, request)).fetchone()
+    return None if row is None else Verdict.model_validate_json(row[0])
+
+
+def used(db: sqlite3.Connection, jti: str) -> bool:
+    """Whether an accepted answer had this id."""
+    return db.execute("SELECT 1 FROM answers WHERE jti = ? AND accepted = 1", (jti,)).fetchone() is not None
+
+
+def record_answer(db: sqlite3.Connection, token_hash: str, request: Request, verdict: Verdict, at: int) -> None:
+    """Keep what became of an answer."""
+    db.execute(
+        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            token_hash, request.id, request.workflow, verdict.jti, verdict.principal, int(verdict.accepted),
+            verdict.reason, verdict.model_dump_json(), at,
+        ),
+    )  # fmt: skip
+
+
+def answers_to(db: sqlite3.Connection, workflow: str) -> list[Verdict]:
+    """Every answer a run was given, in the order of arrival."""
+    rows = db.execute("SELECT body FROM answers WHERE workflow = ? ORDER BY at", (workflow,))
+    return [Verdict.model_validate_json(row[0]) for row in rows]

@@ -1,0 +1,114 @@
+"""Effect records: written before a tool changes the world, so that no crash can make it happen twice unseen.
+
+Rules of this file: an effect moves intent → done | raised, never back. Only the attempt whose token stands in the record
+may move it; `generation` counts how often the effect was started, and a person's word counts for one generation only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+DDL = (
+    """CREATE TABLE effects (
+        key TEXT PRIMARY KEY, workflow TEXT NOT NULL, seq INTEGER NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('intent', 'done', 'raised')), token TEXT NOT NULL,
+        generation INTEGER NOT NULL, result TEXT, started_at INTEGER NOT NULL, ended_at INTEGER) WITHOUT ROWID""",
+    "CREATE INDEX effects_by_run ON effects (workflow, seq)",
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Which effect an attempt wants to start. `token` is the attempt's own; `at` is now in milliseconds."""
+
+    key: str
+    workflow: str
+    seq: int
+    tool: str
+    digest: str
+    token: str
+    at: int
+    idempotent: bool = False
+    resolved: Literal["happened", "did-not"] | None = None
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class Go:
+    """The intent is committed: run the tool."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The effect ended before: `result` is what it came to."""
+
+    result: str
+
+
+@dataclass(frozen=True)
+class InDoubt:
+    """An earlier start left no result and the tool is not idempotent: only a person can tell."""
+
+    generation: int
+    since: int
+
+
+@dataclass(frozen=True)
+class Happened:
+    """A person says that the earlier start did happen."""
+
+
+Begun: TypeAlias = Go | Stored | InDoubt | Happened
+
+
+def begin(db: sqlite3.Connection, start: Start) -> Begun:
+    """Commit the intent, or say why the tool must not run now."""
+    row = db.execute("SELECT status, result, generation, started_at FROM effects WHERE key = ?", (start.key,)).fetchone()
+    if row is None:
+        _insert(db, start)
+        return Go()
+    if row["status"] != "intent":
+        return Stored(row["result"])
+    told = start.resolved if start.generation == row["generation"] else None
+    if told == "happened":
+        return Happened()
+    if start.idempotent or told == "did-not":
+        db.execute(
+            "UPDATE effects SET token = ?, generation = generation + 1, started_at = ? WHERE key = ?",
+            (start.token, start.at, start.key),
+        )
+        return Go()
+    return InDoubt(row["generation"], row["started_at"])
+
+
+def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "raised"], result: str, at: int) -> bool:
+    """Record what the start of `token` came to; False when it is no longer that attempt's to say."""
+    moved = db.execute(
+        "UPDATE effects SET status = ?, result = ?, ended_at = ? WHERE key = ? AND token = ? AND status = 'intent'",
+        (status, result, at, key, token),
+    )
+    return moved.rowcount == 1
+
+
+def settle(db: sqlite3.Connection, key: str, generation: int, result: str, at: int) -> bool:
+    """Record a person's word that start number `generation` happened."""
+    moved = db.execute(
+        "UPDATE effects SET status = 'done', result = ?, ended_at = ? WHERE key = ? AND generation = ? AND status = 'intent'",
+        (result, at, key, generation),
+    )
+    return moved.rowcount == 1
+
+
+def of_run(db: sqlite3.Connection, workflow: str) -> list[sqlite3.Row]:
+    """Every effect of a run, in order."""
+    return db.execute("SELECT * FROM effects WHERE workflow = ? ORDER BY seq", (workflow,)).fetchall()
+
+
+def _insert(db: sqlite3.Connection, start: Start) -> None:
+    db.execute(
+        "INSERT INTO effects (key, workflow, seq, tool, digest, status, token, generation, started_at)"
+        " VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?)",
+        (start.key, start.workflow, start.seq, start.tool, start.digest, start.token, start.at),
+    )

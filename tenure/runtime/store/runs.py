@@ -1,0 +1,114 @@
+"""Runs: one row per workflow id, written when a run is observed and when it ends."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from tenure.run import JsonObject, Record, RunRequest, Snapshot, Status
+
+DDL = (
+    """CREATE TABLE runs (
+        workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, fingerprint TEXT NOT NULL,
+        user TEXT, role TEXT, state TEXT NOT NULL, trace TEXT NOT NULL DEFAULT '{}', status TEXT NOT NULL, stop_reason TEXT, message TEXT NOT NULL DEFAULT '',
+        iterations INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,
+        cost INTEGER NOT NULL DEFAULT 0, started_at INTEGER NOT NULL, finished_at INTEGER) WITHOUT ROWID""",
+    "CREATE INDEX runs_by_time ON runs (started_at)",
+)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as the store knows it. Times in milliseconds, cost in micro-dollars."""
+
+    workflow: str
+    tenant: str
+    agent: str
+    fingerprint: str
+    user: str | None
+    role: str | None
+    state: str
+    trace: str
+    status: str
+    stop_reason: str | None
+    message: str
+    iterations: int
+    calls: int
+    tokens: int
+    cost: int
+    started_at: int
+    finished_at: int | None
+
+    @property
+    def carrier(self) -> dict[str, str]:
+        """The caller's trace context."""
+        return json.loads(self.trace)
+
+    @property
+    def initial_state(self) -> JsonObject:
+        """The state the run began with."""
+        return json.loads(self.state)
+
+
+def observe(db: sqlite3.Connection, workflow: str, request: RunRequest, snapshot: Snapshot, at: int) -> None:
+    """A run begins, or goes on under another fingerprint; a second attempt changes nothing."""
+    db.execute(
+        "INSERT INTO runs (workflow, tenant, agent, fingerprint, user, role, state, trace, status, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
+        (
+            workflow, request.tenant, request.agent, snapshot.fingerprint, request.user, request.role,
+            json.dumps(request.state), json.dumps(request.trace), at,
+        ),
+    )  # fmt: skip
+
+
+def waiting(db: sqlite3.Connection, workflow: str, waits: bool) -> None:
+    """A run waits for a person, or goes on."""
+    status = Status.WAITING if waits else Status.RUNNING
+    db.execute("UPDATE runs SET status = ? WHERE workflow = ? AND finished_at IS NULL", (status, workflow))
+
+
+def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
+    """A run ended; a run that was refused before it was observed is kept as well."""
+    outcome = record.outcome
+    db.execute(
+        "INSERT OR IGNORE INTO runs (workflow, tenant, agent, fingerprint, user, role, state, status, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, '{}', 'running', ?)",
+        (workflow, record.tenant, record.agent, outcome.fingerprint, record.user, record.role, outcome.started_at),
+    )
+    db.execute(
+        "UPDATE runs SET status = ?, stop_reason = ?, message = ?, iterations = ?, calls = ?, tokens = ?, cost = ?,"
+        " finished_at = ? WHERE workflow = ?",
+        (
+            outcome.status, outcome.stop_reason, outcome.message, outcome.iterations, outcome.calls, outcome.usage.total,
+            outcome.cost, outcome.finished_at, workflow,
+        ),
+    )  # fmt: skip
+
+
+def get(db: sqlite3.Connection, workflow: str) -> RunRow | None:
+    """The run of that workflow id."""
+    row = db.execute("SELECT * FROM runs WHERE workflow = ?", (workflow,)).fetchone()
+    return None if row is None else RunRow(**row)
+
+
+def ending_in(db: sqlite3.Connection, part: str) -> list[str]:
+    """Workflow ids whose last part begins with `part`, at most 10."""
+    found = db.execute(
+        "SELECT workflow FROM runs WHERE workflow = ?1 OR instr(workflow, ':' || ?1) > 0 ORDER BY started_at DESC LIMIT 10",
+        (part,),
+    )
+    return [row[0] for row in found]
+
+
+def recent(
+    db: sqlite3.Connection, *, agent: str | None, tenant: str | None, status: str | None, since: int, limit: int
+) -> list[RunRow]:
+    """Runs that match, the newest first."""
+    rows = db.execute(
+        "SELECT * FROM runs WHERE started_at >= ?1 AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR tenant = ?3)"
+        " AND (?4 IS NULL OR status = ?4) ORDER BY started_at DESC LIMIT ?5",
+        (since, agent, tenant, status, limit),
+    )
+    return [RunRow(**row) for row in rows]

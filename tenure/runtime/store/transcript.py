@@ -1,0 +1,61 @@
+"""Transcript rows: insert-if-absent by (workflow id, seq), so that an attempt that comes late overwrites nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+from tenure.run import JsonObject
+from tenure.transcript import canonical
+
+DDL = (
+    """CREATE TABLE transcript (
+        workflow TEXT NOT NULL, seq INTEGER NOT NULL, row TEXT NOT NULL, meta TEXT, state TEXT,
+        PRIMARY KEY (workflow, seq)) WITHOUT ROWID""",
+    "CREATE INDEX transcript_state ON transcript (workflow, seq) WHERE state IS NOT NULL",
+)
+
+
+def put(db: sqlite3.Connection, workflow: str, seq: int, row: JsonObject, meta: JsonObject | None = None) -> bool:
+    """Keep `row` unless one stands there already; True when it was kept. `meta` stays outside the chain."""
+    text = None if meta is None else canonical(meta)
+    kept = db.execute(
+        "INSERT OR IGNORE INTO transcript VALUES (?, ?, ?, ?, ?)", (workflow, seq, canonical(row), text, _delta(row))
+    )
+    return kept.rowcount == 1
+
+
+def standing(db: sqlite3.Connection, workflow: str, seq: int) -> tuple[JsonObject, JsonObject] | None:
+    """The row that stands there and its meta."""
+    found = db.execute("SELECT row, meta FROM transcript WHERE workflow = ? AND seq = ?", (workflow, seq)).fetchone()
+    return None if found is None else (json.loads(found[0]), json.loads(found[1] or "{}"))
+
+
+def between(db: sqlite3.Connection, workflow: str, first: int, end: int) -> list[tuple[int, str]]:
+    """(seq, row text) for first ≤ seq < end, in order."""
+    rows = db.execute(
+        "SELECT seq, row FROM transcript WHERE workflow = ? AND seq >= ? AND seq < ? ORDER BY seq", (workflow, first, end)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def state_before(db: sqlite3.Connection, workflow: str, end: int) -> list[JsonObject]:
+    """The rows before `end` that changed the run's state, in order."""
+    rows = db.execute(
+        "SELECT state FROM transcript WHERE workflow = ? AND seq < ? AND state IS NOT NULL ORDER BY seq", (workflow, end)
+    )
+    return [{"state": json.loads(row[0])} for row in rows]
+
+
+def replace(db: sqlite3.Connection, workflow: str, rows: Iterable[tuple[int, JsonObject]]) -> None:
+    """Put back what history says, over what was lost or altered."""
+    db.executemany(
+        "INSERT INTO transcript (workflow, seq, row, state) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET row = excluded.row, state = excluded.state",
+        [(workflow, seq, canonical(row), _delta(row)) for seq, row in rows],
+    )
+
+
+def _delta(row: JsonObject) -> str | None:
+    return canonical(row["state"]) if "state" in row else None

@@ -1,0 +1,100 @@
+"""Temporal: the connection, the converter both sides share, search attributes, and the embedded server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
+from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
+from temporalio.converter import DataConverter
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from tenure.errors import ConfigError, TemporalUnavailable
+
+AGENT = SearchAttributeKey.for_keyword("TenureAgent")
+TENANT = SearchAttributeKey.for_keyword("TenureTenant")
+STATUS = SearchAttributeKey.for_keyword("TenureStatus")
+STOP_REASON = SearchAttributeKey.for_keyword("TenureStopReason")
+TIER = SearchAttributeKey.for_keyword("TenureTier")
+FINGERPRINT = SearchAttributeKey.for_keyword("TenureFingerprint")
+PENDING = SearchAttributeKey.for_int("TenurePending")
+COST = SearchAttributeKey.for_float("TenureCostUsd")
+ATTRIBUTES = (AGENT, TENANT, STATUS, STOP_REASON, TIER, FINGERPRINT, PENDING, COST)
+
+
+class _Converter(PydanticPayloadConverter):
+    """Pydantic JSON without the fields nobody set: history holds what was said, not what the class would default to."""
+
+    def __init__(self) -> None:
+        super().__init__(ToJsonOptions(exclude_unset=True))
+
+
+CONVERTER = DataConverter(payload_converter_class=_Converter)
+
+# One shard polls its queues at most 20 times a second unless told otherwise: 4 times slower than the machine allows.
+FAST_FLAGS = tuple(
+    flag
+    for queue in ("transfer", "timer", "visibility")
+    for flag in ("--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS=2000")
+)
+FILE_FLAGS = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1")
+
+
+async def connect() -> Client:
+    """A client by the TEMPORAL_* settings (temporalio.envconfig). Raises TemporalUnavailable, ConfigError."""
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except Exception as error:  # envconfig raises bare RuntimeErrors for a bad TOML file or a missing profile
+        raise ConfigError(f"the TEMPORAL_* settings cannot be read: {error}") from error
+    config.setdefault("target_host", "localhost:7233")
+    try:
+        return await Client.connect(**config, data_converter=CONVERTER)
+    except (RuntimeError, RPCError) as error:
+        raise TemporalUnavailable(
+            f"no Temporal server at {config.get('target_host')}: start one with `tenure dev`, or set TEMPORAL_ADDRESS"
+        ) from error
+
+
+async def start_server(
+    *, database: Path | None = None, port: int | None = None, ui_port: int | None = None, log_level: str = "error"
+) -> WorkflowEnvironment:
+    """An embedded Temporal server on loopback, with its UI when `ui_port` is given; it ends with `shutdown()`."""
+    return await WorkflowEnvironment.start_local(
+        data_converter=CONVERTER,
+        port=port,
+        ui=ui_port is not None,
+        ui_port=ui_port,
+        dev_server_existing_path=shutil.which("temporal", path=_path()),
+        dev_server_database_filename=None if database is None else str(database),
+        dev_server_extra_args=[*FAST_FLAGS, *(FILE_FLAGS if database else ())],
+        dev_server_log_level=log_level,
+        dev_server_startup_timeout=timedelta(seconds=30),
+        search_attributes=ATTRIBUTES,
+    )
+
+
+async def register_attributes(client: Client, wanted: Sequence[SearchAttributeKey] = ATTRIBUTES) -> None:  # pyright: ignore[reportMissingTypeArgument, reportUnknownParameterType]  # keys of several value types
+    """Register Tenure's search attributes where they are missing: an unregistered one would retry a task for ever."""
+    from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+
+    service = client.operator_service
+    known = await service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
+    missing = {key.name: key.indexed_value_type for key in wanted if key.name not in known.custom_attributes}
+    if missing:
+        await service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes={k: int(v) for k, v in missing.items()})  # pyright: ignore[reportArgumentType]  # protobuf enums are ints
+        )
+
+
+def _path() -> str:
+    """PATH with the running interpreter's own folder first: that is where pip puts `temporal`."""
+    import os
+    import sys
+
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))

@@ -1,0 +1,130 @@
+"""The conversation as rows: how a row reads, how rows become Claude's messages, and the hash that chains them.
+
+Rules of this file: pure functions over JSON. A row is written to the store by an activity and recomputed by the workflow
+from what history holds, so both must come to the same bytes: everything goes through `canonical`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+from tenure.run import BlobRef, Json, JsonObject, Result
+
+EMPTY_HEAD = ""
+SHOWN_LIMIT = 256 * 1024  # characters of one tool result that Claude is shown
+
+
+def canonical(value: Json) -> str:
+    """JSON text that is equal for equal values: sorted keys, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def clean(value: Json) -> Json:
+    """`value` as strict JSON: lone surrogates become `?`. Raises ValueError or TypeError for what JSON cannot say."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json.loads(text.encode("utf-8", "replace"))
+
+
+def extend(head: str, row: JsonObject) -> str:
+    """The chain's new head (64 hex digits): SHA-256 over the old head and the row."""
+    return extend_text(head, canonical(row))
+
+
+def extend_text(head: str, row: str) -> str:
+    """The same for a row that is canonical text already."""
+    return hashlib.sha256((head + row).encode()).hexdigest()
+
+
+def user_row(texts: Sequence[str], blob: BlobRef | None = None) -> JsonObject:
+    """What a person or a client said; a long message stands as a reference."""
+    row: JsonObject = {"role": "user", "texts": list(texts)}
+    if blob is not None:
+        row["blob"] = blob.model_dump()
+    return row
+
+
+def assistant_row(content: Sequence[JsonObject]) -> JsonObject:
+    """What Claude said: content blocks exactly as the API gave them."""
+    return {"role": "assistant", "content": list(content)}
+
+
+def result_row(tool_use_id: str, result: Result) -> JsonObject:
+    """What a tool call came to, and what it changed in the run's state; only what differs from a plain success is said."""
+    told = result.model_dump(exclude_defaults=True)
+    return {**told, "role": "tool", "id": tool_use_id, "ok": result.ok, "value": result.value}
+
+
+def result_of(row: JsonObject) -> Result:
+    """The result a row was made from."""
+    return Result.model_validate(row)
+
+
+def problem_row(tool_use_id: str, problem: str) -> JsonObject:
+    """A call that was not made, and why."""
+    return result_row(tool_use_id, Result(ok=False, value=problem))
+
+
+def tool_calls(content: Sequence[JsonObject]) -> list[JsonObject]:
+    """The `tool_use` blocks of an assistant turn, in order."""
+    return [block for block in content if block.get("type") == "tool_use"]
+
+
+def answer_text(content: Sequence[JsonObject]) -> str:
+    """The text of an assistant turn."""
+    return "\n".join(block["text"] for block in content if block.get("type") == "text").strip()
+
+
+def state_of(rows: Iterable[JsonObject], initial: JsonObject) -> JsonObject:
+    """The run's state: the initial one with the tools' deltas merged in the order of the calls."""
+    merged = dict(initial)
+    for row in rows:
+        merged.update(row.get("state", {}))
+    return merged
+
+
+def messages(rows: Iterable[JsonObject], load: Callable[[str], bytes]) -> list[JsonObject]:
+    """`rows` as the Messages API wants them. `load` fetches a blob's bytes by its SHA-256.
+
+    Rows of one role that follow each other become one message, because the API wants roles to alternate and all results
+    of a turn at the head of the next user message.
+    """
+    found: list[JsonObject] = []
+    for row in rows:
+        role, blocks = _blocks(row, load)
+        if found and found[-1]["role"] == role:
+            found[-1]["content"].extend(blocks)
+        elif blocks:
+            found.append({"role": role, "content": blocks})
+    return found
+
+
+def _blocks(row: JsonObject, load: Callable[[str], bytes]) -> tuple[str, list[JsonObject]]:
+    match row["role"]:
+        case "assistant":
+            return "assistant", list(row["content"])
+        case "tool":
+            return "user", [_tool_result(row, load)]
+        case _:
+            texts = list(row["texts"])
+            if "blob" in row:
+                texts.insert(0, load(row["blob"]["blob"]).decode())
+            return "user", [{"type": "text", "text": text} for text in texts]
+
+
+def _tool_result(row: JsonObject, load: Callable[[str], bytes]) -> JsonObject:
+    value = row["value"]
+    if "blob" in row:
+        value = load(row["blob"]["blob"]).decode()
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    block: JsonObject = {"type": "tool_result", "tool_use_id": row["id"], "content": _cut(shown)}
+    if not row["ok"]:
+        block["is_error"] = True
+    return block
+
+
+def _cut(text: str) -> str:
+    if len(text) <= SHOWN_LIMIT:
+        return text
+    return f"{text[:SHOWN_LIMIT]}\n[cut by Tenure: the first {SHOWN_LIMIT:,} of {len(text):,} characters]"

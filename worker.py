@@ -1,0 +1,237 @@
+"""The composition root: the one place where settings, clients, workflows and activities meet.
+
+`python worker.py --agents MODULE[:ATTR] ...` serves agents until SIGTERM or Ctrl-C; see `--help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import pkgutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+import tenure
+from tenure.activities.act import Acting
+from tenure.activities.decide import Deciding
+from tenure.activities.observe import Observing
+from tenure.activities.record import Recording
+from tenure.activities.resources import Resources, now
+from tenure.activities.verify import Verifying
+from tenure.approvals.approvers import decode_key
+from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
+from tenure.runtime.blobs import Blobs
+from tenure.runtime.claude import Claude
+from tenure.runtime.prices import cost_of
+from tenure.run import Effect, Usage
+from tenure.runtime.registry import Registry, load
+from tenure.runtime.settings import Settings
+from tenure.runtime.store import Store, agents
+from tenure.runtime.temporal import connect, register_attributes
+from tenure.spec import AgentSpec
+from tenure.workflows.agent_run import AgentRun
+from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
+
+ANNOUNCE_SECONDS = 10.0
+BEAT = timedelta(seconds=1)
+STICKY = timedelta(seconds=2)  # a killed worker's own queue is waited for this long
+DEPLOYMENT = "tenure"
+# What workflow code may import without a copy of its own in the sandbox: values and pure functions, no workflow.
+THIRD_PARTY = ("pydantic", "pydantic_core", "annotated_types", "rfc8785", "jwt", "cryptography", "opentelemetry", "docstring_parser")
+
+
+@asynccontextmanager
+async def serving(
+    client: Client, settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str], *, strict_sandbox: bool = False
+) -> AsyncIterator[Resources]:
+    """Serve agents while the block runs. Raises what is wrong with the settings before anything is served.
+
+    `strict_sandbox` gives the policy code its own copy in the sandbox as well, so that a clock or a random number in it
+    fails by name; tests use it, and it costs four times the CPU per run.
+    """
+    to = _resources(settings, served, env)
+    try:
+        await register_attributes(client)
+        await _claim(client, settings, to.store)
+        await _announce(to)
+        announcing = asyncio.create_task(_keep_announcing(to))
+        async with _worker(client, settings, to, strict_sandbox):
+            if settings.build_id:
+                await _make_current(client, settings.build_id)
+            yield to
+        announcing.cancel()
+        await to.store.transact(lambda db: [agents.withdraw(db, a.name, a.fingerprint) for a in to.registry.agents.values()])
+    finally:
+        await to.claude.close()
+        to.store.close()
+
+
+def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str]) -> Resources:
+    registry = Registry(served)
+    for agent in registry.agents.values():
+        cost_of(agent.model, Usage())  # a model without a price fails here, not in the middle of a run
+    if not settings.approver_root:
+        raise ConfigError(
+            "no approver root: set TENURE_APPROVER_ROOT to the public key that vouches for approvers, or run `tenure dev` once"
+        )
+    claude = Claude(env)
+    return Resources(
+        store=Store.open(settings.database_url),
+        blobs=Blobs(settings.blob_url),
+        claude=claude,
+        registry=registry,
+        root=decode_key(settings.approver_root),
+        patience=settings.patience,
+    )
+
+
+def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: bool) -> Worker:
+    observing, deciding, acting = Observing(to), Deciding(to), Acting(to)
+    recording, verifying = Recording(to), Verifying(to)
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[AgentRun, Installation],
+        activities=[
+            observing.observe, deciding.decide, acting.act, recording.record, recording.note,
+            verifying.open_request, verifying.verify, verifying.close_request,
+        ],
+        workflow_runner=SandboxedWorkflowRunner(_restrictions(strict_sandbox)),
+        workflow_failure_exception_types=[TenureError, ValidationError],
+        max_heartbeat_throttle_interval=BEAT,
+        default_heartbeat_throttle_interval=BEAT,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+        graceful_shutdown_timeout=timedelta(seconds=2),
+        deployment_config=_deployment(settings.build_id),
+    )  # fmt: skip
+
+
+def _restrictions(strict: bool) -> SandboxRestrictions:
+    """Our own modules are named one by one: naming `tenure` would pass its workflows through as well."""
+    ours = () if strict else (f"tenure.{m.name}" for m in pkgutil.iter_modules(tenure.__path__) if m.name != "workflows")
+    return SandboxRestrictions.default.with_passthrough_modules(*THIRD_PARTY, *ours)
+
+
+def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:
+    if build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(DEPLOYMENT, build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+
+
+async def _make_current(client: Client, build_id: str) -> None:
+    """New runs, and old ones at their next turn, go to this build. The server learns of a version from its first poll."""
+    from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+    from temporalio.service import RPCError
+
+    request = SetWorkerDeploymentCurrentVersionRequest(
+        namespace=client.namespace, deployment_name=DEPLOYMENT, build_id=build_id, ignore_missing_task_queues=True
+    )
+    for attempt in range(50):
+        try:
+            await client.workflow_service.set_worker_deployment_current_version(request)
+            return
+        except RPCError:
+            if attempt == 49:
+                raise
+            await asyncio.sleep(0.2)
+
+
+async def _claim(client: Client, settings: Settings, store: Store) -> None:
+    """Bind this namespace to this store, once; refuse any other. Raises StoreMismatch."""
+    try:
+        await client.start_workflow(
+            "TenureInstallation",
+            store.id,
+            id=WORKFLOW_ID,
+            task_queue=settings.task_queue,
+            memo={MEMO: store.id},
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary="which store this namespace belongs to",
+        )
+    except WorkflowAlreadyStartedError:
+        claimed = await (await client.get_workflow_handle(WORKFLOW_ID).describe()).memo_value(MEMO, "", type_hint=str)
+        if claimed != store.id:
+            raise StoreMismatch(
+                f"the store {store.where} ({store.id}) is not the one this Temporal namespace belongs to ({claimed}): "
+                f"point TENURE_DATABASE_URL at that one, or terminate workflow {WORKFLOW_ID!r} to give it up"
+            ) from None
+
+
+async def _announce(to: Resources) -> None:
+    served = [(a.name, a.fingerprint, json.dumps(a.manifest)) for a in to.registry.agents.values()]
+    await to.store.transact(lambda db: [agents.announce(db, *row, now()) for row in served])
+
+
+async def _keep_announcing(to: Resources) -> None:
+    while True:
+        await asyncio.sleep(ANNOUNCE_SECONDS)
+        try:
+            await _announce(to)
+        except StoreUnavailable as error:
+            _say(f"cannot announce: {error}")
+
+
+def warnings_for(agent: AgentSpec) -> list[str]:
+    """What an operator should know of an agent before it is left alone."""
+    asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
+    told = [f"{agent.name} has no trust= yet: its read, write and egress tools run without asking"]
+    return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    # Settings first: what a user mistyped is said before a connection is tried.
+    served = [agent for reference in arguments.agents for agent in load(reference)]
+    settings = Settings.load()
+    if arguments.task_queue:
+        settings = dataclasses.replace(settings, task_queue=arguments.task_queue)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    client = await connect()
+    async with serving(client, settings, served, os.environ):
+        for agent in served:
+            _say(f"serving {agent.name}@{agent.fingerprint[:8]} ({agent.model}, {len(agent.tools)} tools)")
+            for warning in warnings_for(agent):
+                _say(f"  {warning}")
+        _say(f"ready on task queue {settings.task_queue!r}, store {settings.database_url}")
+        await stopped.wait()
+        _say("stopping: running tools have 2 s to finish, everything else goes on elsewhere")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"tenure worker: {line}\n")
+    sys.stderr.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve agents; returns the exit code. What a user can mend is said in one line, without a traceback."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Serve agents to Temporal until SIGTERM or Ctrl-C.")
+    parser.add_argument("--agents", nargs="+", required=True, metavar="MODULE[:ATTR]", help="modules or files with Agents")
+    parser.add_argument("--task-queue", help="Temporal task queue (default: TENURE_TASK_QUEUE or 'tenure')")
+    try:
+        asyncio.run(_main(parser.parse_args(arguments)))
+    except TenureError as error:
+        _say(f"{type(error).__name__}: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

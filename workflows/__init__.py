@@ -1,0 +1,1 @@
+"""The workflows. Top-level folder; imported as `tenure.workflows`."""

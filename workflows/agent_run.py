@@ -1,0 +1,184 @@
+"""AgentRun: one agent run as a durable workflow. Observe, then decide and act in turns, until a terminal condition."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
+from temporalio.workflow import ContinueAsNewVersioningBehavior
+
+from pydantic import ValidationError
+
+from tenure.errors import TenureError
+from tenure.run import (
+    INLINE_LIMIT,
+    Note,
+    Observe,
+    Observed,
+    Outcome,
+    Progress,
+    Record,
+    Recorded,
+    Request,
+    RunRequest,
+    Status,
+    StopReason,
+    Verdict,
+)
+from tenure.transcript import user_row
+from tenure.workflows import carry, story, turn
+from tenure.workflows.ask import Desk, MoveOn
+from tenure.workflows.carry import Stop
+from tenure.workflows.quick import quick
+from tenure.workflows.refusals import reason
+
+RESOLVES = 5  # times a run may find its agent again under a new fingerprint before something is badly wrong
+
+
+@workflow.defn(name="AgentRun", failure_exception_types=[TenureError, ValidationError])
+class AgentRun:
+    """The run itself; what it knows is in `carry.Run`, what a turn does is in `turn`, people are asked in `ask`."""
+
+    @workflow.init
+    def __init__(self, request: RunRequest) -> None:
+        """State exists before the first signal arrives."""
+        self._run = carry.begin(request)
+        self._desk = Desk(self._run)
+        self._resolved = 0
+
+    @workflow.run
+    async def run(self, request: RunRequest) -> Outcome:
+        """Live until a terminal condition. Fails with `RunFailed` only when the run could not be carried out."""
+        try:
+            stop = await self._live()
+        except (asyncio.CancelledError, ActivityError, TenureError) as error:
+            stop = _stop_for(error)
+        outcome = self._run.outcome(stop)
+        self._desk.close()
+        self._run.tell(f"{outcome.stop_reason}: {story.one_line(outcome.message)}", ok=outcome.status is Status.COMPLETED)
+        story.tell(self._run)
+        recorded = await quick("record", self._record(outcome), Recorded)
+        if recorded.in_doubt:
+            self._run.tell(f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
+            story.tell(self._run)
+        story.mark_closed(self._run, outcome)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return _end(outcome)
+
+    async def _live(self) -> Stop:
+        if self._run.snapshot is None:
+            await self._observe()
+        while True:
+            try:
+                stop = await self._turn()
+            except turn.NotServed:
+                await self._observe()
+            except MoveOn:
+                await self._move()
+            else:
+                if stop is not None:
+                    return stop
+
+    async def _turn(self) -> Stop | None:
+        if self._run.turn is None:
+            if carry.should_move():
+                await self._move()
+            await self._take_context()
+            if self._run.iteration >= self._run.agent.max_iterations:
+                return Stop(StopReason.MAX_ITERATIONS, f"no answer after {self._run.iteration} iterations")
+            stop = await turn.decide(self._run)
+            if stop is not None:
+                return stop
+        return await turn.settle(self._run, self._desk)
+
+    async def _observe(self) -> None:
+        """Find the agent: at the start by the caller's fingerprint, later by name, because its worker was rebuilt."""
+        self._resolved += 1
+        if self._resolved > RESOLVES:
+            raise ApplicationError("the agent keeps changing under the run: start it again", non_retryable=True)
+        request, again = self._run.request, self._run.snapshot is not None
+        observed = await quick("observe", Observe(request=request, again=again), Observed)
+        if not again:
+            self._run.append(user_row([*request.context, *([request.message] if request.message else [])], request.message_blob))
+            self._run.seq = 1
+        self._run.snapshot = observed.snapshot
+        story.tell(self._run)
+
+    async def _take_context(self) -> None:
+        """What was added from outside since the last turn becomes a row of its own."""
+        texts, self._run.context = self._run.context, []
+        if texts:
+            row = user_row(texts)
+            await quick("note", Note(seq=self._run.seq, row=row), Note)
+            self._run.append(row)
+            self._run.seq += 1
+
+    async def _move(self) -> NoReturn:
+        """Continue as new, on the newest build, with everything the run knows. Nothing is in flight here."""
+        self._desk.close()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(
+            carry.pack(self._run), initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE
+        )
+
+    def _record(self, outcome: Outcome) -> Record:
+        request = self._run.request
+        return Record(
+            outcome=outcome,
+            agent=request.agent,
+            tenant=request.tenant,
+            user=request.user,
+            role=request.role,
+            trace=request.trace,
+        )
+
+    @workflow.signal(description="Answer the open request: one compact JWS, as `tenure approve --print` gives it")
+    def answer(self, token: Any = None) -> None:  # Any: whatever somebody sends must be refused, not raise
+        """An answer arrives; it is verified before it counts."""
+        self._desk.drop(token)
+
+    @workflow.update(name="answer", description="Answer the open request and hear what became of it")
+    async def answer_and_wait(self, token: Any = None) -> Verdict:  # Any: as for the signal
+        """The same answer as an update: returns the verdict on it."""
+        self._desk.drop(token)
+        return await self._desk.verdict_on(str(token))
+
+    @answer_and_wait.validator
+    def _is_asking(self, token: Any = None) -> None:  # Any: as for the signal
+        if self._run.waiting_for is None:
+            raise ValueError("this run asks nothing now")
+
+    @workflow.signal(description="Tell the agent something before its next turn (untrusted text)")
+    def add_context(self, text: Any = "") -> None:  # Any: as for `answer`
+        """More context, taken up before the next turn."""
+        told = str(text)
+        if len(told.encode("utf-8", "replace")) > INLINE_LIMIT:
+            told = f"[{len(told):,} characters of added context were refused: at most {INLINE_LIMIT:,} bytes are taken]"
+        self._run.context.append(told)
+
+    @workflow.query(description="Where the run stands")
+    def progress(self) -> Progress:
+        """Status, steps, tokens and cost so far."""
+        return story.progress(self._run)
+
+    @workflow.query(description="What a person must decide before the run goes on")
+    def pending(self) -> list[Request]:
+        """The open requests."""
+        return story.progress(self._run).waiting_for
+
+
+def _stop_for(error: BaseException) -> Stop:
+    if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
+        return Stop(StopReason.CANCELLED, "cancelled")
+    return Stop(StopReason.FAILED, reason(error) if isinstance(error, ActivityError) else str(error))
+
+
+def _end(outcome: Outcome) -> Outcome:
+    """How the workflow itself ends: Temporal shows cancelled and failed runs as what they are."""
+    if outcome.stop_reason is StopReason.CANCELLED:
+        raise CancelledError("the run was cancelled")
+    if outcome.stop_reason is StopReason.FAILED:
+        raise ApplicationError(outcome.message, outcome, type="RunFailed", non_retryable=True)
+    return outcome

@@ -1,0 +1,25 @@
+"""What a failed activity says to the workflow: the type of refusal, or that it is merely broken."""
+
+from __future__ import annotations
+
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
+
+NOT_SERVED = "NotServed"
+ITERATION_TIMEOUT = "IterationTimeout"
+
+
+def refusal(error: ActivityError) -> str | None:
+    """The type of a refusal that no retry heals, or None for anything else."""
+    cause = error.cause
+    return cause.type if isinstance(cause, ApplicationError) and cause.non_retryable else None
+
+
+def reason(error: ActivityError) -> str:
+    """What went wrong, in words for a person."""
+    match error.cause:
+        case ApplicationError() as cause:
+            return cause.message
+        case TimeoutError() as cause:
+            return f"{error.activity_type} timed out ({cause.type.name if cause.type else 'unknown'})"
+        case cause:
+            return str(cause or error)

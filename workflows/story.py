@@ -1,0 +1,103 @@
+"""The run as a story: what the Temporal UI and `progress` show while it lives."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+from temporalio import workflow
+
+from tenure.run import JsonObject, Outcome, Progress, Request, Status
+from tenure.runtime import temporal as names
+from tenure.workflows.carry import Run
+
+ROWS_SHOWN = 20
+DETAILS_LIMIT = 3900  # bytes: the UI shows at most 4 kB
+
+
+def call_summary(tool: str, arguments: JsonObject) -> str:
+    """`update_ticket(ticket_id="t1", status="open")`, cut to one readable line."""
+    told = ", ".join(f"{name}={json.dumps(value)}" for name, value in arguments.items())
+    text = f"{tool}({told})"
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def one_line(text: str, limit: int = 80) -> str:
+    """The first line of a text, cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def money(micro: int) -> str:
+    """Micro-dollars as dollars."""
+    return f"${micro / 1_000_000:.4f}"
+
+
+def tell(run: Run) -> None:
+    """Show where the run stands in the UI's current details."""
+    workflow.set_current_details(details(run))
+
+
+def details(run: Run) -> str:
+    """The story as Markdown: what it waits for, then a table of the last steps."""
+    rows = [
+        f"| {_clock(step.at)} | {'' if step.ok else '✗ '}{_cell(step.what)} | {step.took / 1000:.1f} s | {step.tokens or ''} "
+        f"| {money(step.cost) if step.cost else ''} |"
+        for step in run.steps[-ROWS_SHOWN:]
+    ]
+    head = f"**{run.request.agent}** · iteration {run.iteration} · {run.usage.total:,} tokens · {money(run.cost)}"
+    waiting = _waiting(run.waiting_for)
+    table = "\n".join(["| time | step | took | tokens | cost |", "|---|---|---|---|---|", *rows])
+    text = f"{head}\n\n{waiting}{table}"
+    return text if len(text.encode()) <= DETAILS_LIMIT else text.encode()[:DETAILS_LIMIT].decode(errors="ignore")
+
+
+def progress(run: Run) -> Progress:
+    """What the `progress` query answers."""
+    waiting = [run.waiting_for] if run.waiting_for else []
+    return Progress(
+        status=Status.WAITING if waiting else Status.RUNNING,
+        agent=run.request.agent,
+        iteration=run.iteration,
+        usage=run.usage,
+        cost=run.cost,
+        steps=list(run.steps),
+        waiting_for=waiting,
+    )
+
+
+def mark_waiting(waits: bool) -> None:
+    """Make the run findable as one that waits for a person."""
+    status = Status.WAITING if waits else Status.RUNNING
+    workflow.upsert_search_attributes([names.STATUS.value_set(status), names.PENDING.value_set(int(waits))])
+
+
+def mark_closed(run: Run, outcome: Outcome) -> None:
+    """Make the run findable by how it ended."""
+    updates = [
+        names.AGENT.value_set(run.request.agent),
+        names.TENANT.value_set(run.request.tenant),
+        names.STATUS.value_set(outcome.status),
+        names.STOP_REASON.value_set(outcome.stop_reason),
+        names.TIER.value_set(outcome.tier),
+        names.FINGERPRINT.value_set(outcome.fingerprint),
+        names.PENDING.value_set(0),
+        names.COST.value_set(outcome.cost / 1_000_000),
+    ]
+    workflow.upsert_search_attributes(updates)
+
+
+def _waiting(request: Request | None) -> str:
+    if request is None:
+        return ""
+    choices = " or ".join(f"`tenure answer {request.id} {choice}`" for choice in request.choices)
+    shown = one_line(json.dumps(request.payload), 300)
+    return f"**Waiting for a person** until {_clock(request.deadline)} UTC: {request.why}\n\n`{shown}`\n\nAnswer with {choices}\n\n"
+
+
+def _clock(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, timezone.utc).strftime("%H:%M:%S")
+
+
+def _cell(text: str) -> str:
+    return one_line(text, 100).replace("|", "\\|")
