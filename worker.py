@@ -13,7 +13,7 @@ import os
 import pkgutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -33,10 +33,10 @@ from tenure.activities.resources import Resources, now
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
+from tenure.run import Effect, Usage
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.prices import cost_of
-from tenure.run import Effect, Usage
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store, agents
@@ -50,13 +50,27 @@ BEAT = timedelta(seconds=1)
 STICKY = timedelta(seconds=2)  # a killed worker's own queue is waited for this long
 DEPLOYMENT = "tenure"
 # What workflow code may import without a copy of its own in the sandbox: values and pure functions, no workflow.
-THIRD_PARTY = ("pydantic", "pydantic_core", "annotated_types", "rfc8785", "jwt", "cryptography", "opentelemetry", "docstring_parser")
+THIRD_PARTY = (
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "rfc8785",
+    "jwt",
+    "cryptography",
+    "opentelemetry",
+    "docstring_parser",
+)
 
 
 @asynccontextmanager
 async def serving(
-    client: Client, settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str], *, strict_sandbox: bool = False
-) -> AsyncIterator[Resources]:
+    client: Client,
+    settings: Settings,
+    served: Iterable[AgentSpec],
+    env: Mapping[str, str],
+    *,
+    strict_sandbox: bool = False,
+) -> AsyncGenerator[Resources]:
     """Serve agents while the block runs. Raises what is wrong with the settings before anything is served.
 
     `strict_sandbox` gives the policy code its own copy in the sandbox as well, so that a clock or a random number in it
@@ -73,7 +87,9 @@ async def serving(
                 await _make_current(client, settings.build_id)
             yield to
         announcing.cancel()
-        await to.store.transact(lambda db: [agents.withdraw(db, a.name, a.fingerprint) for a in to.registry.agents.values()])
+        await to.store.transact(
+            lambda db: [agents.withdraw(db, a.name, a.fingerprint) for a in to.registry.agents.values()]
+        )
     finally:
         await to.claude.close()
         to.store.close()
@@ -121,7 +137,9 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
 
 def _restrictions(strict: bool) -> SandboxRestrictions:
     """Our own modules are named one by one: naming `tenure` would pass its workflows through as well."""
-    ours = () if strict else (f"tenure.{m.name}" for m in pkgutil.iter_modules(tenure.__path__) if m.name != "workflows")
+    ours = (
+        () if strict else (f"tenure.{m.name}" for m in pkgutil.iter_modules(tenure.__path__) if m.name != "workflows")
+    )
     return SandboxRestrictions.default.with_passthrough_modules(*THIRD_PARTY, *ours)
 
 
@@ -223,7 +241,9 @@ def _say(line: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve agents; returns the exit code. What a user can mend is said in one line, without a traceback."""
     parser = argparse.ArgumentParser(prog="worker.py", description="Serve agents to Temporal until SIGTERM or Ctrl-C.")
-    parser.add_argument("--agents", nargs="+", required=True, metavar="MODULE[:ATTR]", help="modules or files with Agents")
+    parser.add_argument(
+        "--agents", nargs="+", required=True, metavar="MODULE[:ATTR]", help="modules or files with Agents"
+    )
     parser.add_argument("--task-queue", help="Temporal task queue (default: TENURE_TASK_QUEUE or 'tenure')")
     try:
         asyncio.run(_main(parser.parse_args(arguments)))

@@ -104,7 +104,9 @@ class Acting:
         block = tool_calls(found.turn["content"])[ask.call]
         bound = call_digest(run.tenant, workflow, seq, block["name"], block["input"])
         if bound != ask.digest or activity.info().activity_type != f"tool.{block['name']}":
-            raise refuse(Refused(f"row {ask.seq} asks for {block['name']!r} with digest {bound[:12]}…: that was not ruled on"))
+            raise refuse(
+                Refused(f"row {ask.seq} asks for {block['name']!r} with digest {bound[:12]}…: that was not ruled on")
+            )
         info = activity.info()
         return Job(
             ask=ask,
@@ -122,7 +124,9 @@ class Acting:
 
     async def _read(self, job: Job, beat: Pulse) -> Result:
         if job.number > DEATHS:
-            return await self._keep(job, Result(ok=False, value=f"{job.number - 1} attempts of {job.tool.name} left no word"))
+            return await self._keep(
+                job, Result(ok=False, value=f"{job.number - 1} attempts of {job.tool.name} left no word")
+            )
         return await self._keep(job, await self._attempt(job, beat))
 
     async def _change(self, job: Job, beat: Pulse) -> Result:

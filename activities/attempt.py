@@ -77,7 +77,7 @@ async def attempt(tool: Tool, ctx: ToolContext, arguments: dict[str, Any], timeo
         return Broke(f"{tool.name} did not return within {timeout:g} s")
     except asyncio.CancelledError:
         return Dropped(known=False)
-    except Exception as error:  # a tool may raise anything; what it raised is an outcome, not a fault of ours
+    except Exception as error:  # noqa: BLE001  # a tool may raise anything; what it raised is an outcome, not a fault of ours
         return Broke(f"{type(error).__name__}: {error}")
 
 
@@ -111,8 +111,10 @@ def _start(call: Callable[[], Any]) -> asyncio.Future[Any]:
     def work() -> None:
         try:
             tell(future.set_result, context.run(call))
-        except BaseException as error:  # also SystemExit: it must end the tool, not be lost in a thread
+        except BaseException as error:  # noqa: BLE001  # also SystemExit: it must end the tool, not be lost in a thread
             tell(future.set_exception, error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
-    threading.Thread(target=work, name="tenure-tool", daemon=True).start()  # daemon: a stuck tool cannot hold the worker
+    threading.Thread(
+        target=work, name="tenure-tool", daemon=True
+    ).start()  # daemon: a stuck tool cannot hold the worker
     return future

@@ -64,7 +64,7 @@ class Deciding:
             try:
                 async with asyncio.timeout(agent.timeout):
                     reply = await self.to.claude.reply(agent, said)
-            except Exception as error:  # every class of the client and its transport is judged by one map
+            except Exception as error:  # noqa: BLE001  # every class of the client and its transport is judged by one map
                 _raise(error, agent)
             span.set_attribute(otel.INPUT_TOKENS, reply.usage.input)
             span.set_attribute(otel.OUTPUT_TOKENS, reply.usage.output)
@@ -140,7 +140,9 @@ def _problem(agent: AgentSpec, call: JsonObject) -> str | None:
 
 def _raise(error: Exception, agent: AgentSpec) -> NoReturn:
     if isinstance(error, TimeoutError):
-        told = f"Claude did not answer within timeout={agent.timeout:g} s: raise it on the Agent, or ask for less at once"
+        told = (
+            f"Claude did not answer within timeout={agent.timeout:g} s: raise it on the Agent, or ask for less at once"
+        )
         raise ApplicationError(told, type="IterationTimeout", non_retryable=True) from error
     advice = advise(error)
     told = f"Claude: {type(error).__name__}: {error}"
@@ -151,4 +153,3 @@ def _raise(error: Exception, agent: AgentSpec) -> NoReturn:
     raise ApplicationError(
         told, type=type(error).__name__, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN
     ) from None
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from temporalio import activity
@@ -51,7 +51,7 @@ class Pulse:
 
 
 @contextmanager
-def pulse() -> Iterator[Pulse]:
+def pulse() -> Generator[Pulse]:
     """Heartbeat for the current activity while the block runs."""
     made = Pulse(asyncio.current_task())
     try:

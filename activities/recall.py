@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
-from tenure.runtime import history
 from tenure.errors import StoreUnavailable
 from tenure.run import JsonObject
+from tenure.runtime import history
 from tenure.runtime.store import Connection, Store, runs, transcript
 from tenure.transcript import EMPTY_HEAD, extend_text
 
@@ -62,7 +62,9 @@ class Recall:
         known = Known()
         _extend(known, await store.read(lambda db: transcript.between(db, workflow, 0, end)))
         if len(known.rows) != end or known.head != head:
-            raise StoreUnavailable(f"{workflow}: {len(known.rows)} of {end} rows, and their chain does not end as the run's does")
+            raise StoreUnavailable(
+                f"{workflow}: {len(known.rows)} of {end} rows, and their chain does not end as the run's does"
+            )
         return known
 
     def _start(self, workflow: str, end: int) -> Known:

@@ -37,9 +37,7 @@ class Recording:
     async def note(self, note: Note) -> Note:
         """Write a row the workflow made itself. Returned, so that history holds it once and can restore it."""
         workflow = activity.info().workflow_id or ""
-        await self.to.store.transact(
-            functools.partial(transcript.put, workflow=workflow, seq=note.seq, row=note.row)
-        )
+        await self.to.store.transact(functools.partial(transcript.put, workflow=workflow, seq=note.seq, row=note.row))
         return note
 
 

@@ -6,7 +6,6 @@ and a second look at the same answer to the same request finds the same.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from dataclasses import dataclass
 

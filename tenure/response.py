@@ -22,7 +22,7 @@ class Response:
     iterations: int = 0
     tool_calls: list[JsonObject] = field(default_factory=list[JsonObject])
     state: dict[str, Json] = field(default_factory=dict[str, Json])
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     cost: Decimal = Decimal(0)
     saved: Decimal = Decimal(0)
     tier: str = "model"

@@ -1,7 +1,8 @@
 """The values a run exchanges: what crosses the boundary between client, workflow and activities.
 
 Rules of this file: every value is frozen, grows only by fields with defaults, and ignores what it does not know, so that
-a worker can read what an older or newer one wrote. Times are milliseconds since the epoch, money is micro-dollars.
+a worker can read what an older or newer one wrote. History leaves defaults out, so a default never changes. Only `RunState`
+and `OpenTurn` are mutable: they are the workflow's own state. Times are milliseconds since the epoch, money is micro-dollars.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Json: TypeAlias = Any  # JSON as parsed: dict, list, str, int, float, bool or None. Its shape belongs to Claude and to users.
+Json: TypeAlias = (
+    Any  # JSON as parsed: dict, list, str, int, float, bool or None. Its shape belongs to Claude and to users.
+)
 JsonObject: TypeAlias = dict[str, Json]
 
 INLINE_LIMIT = 64 * 1024  # bytes of JSON above which content travels as a reference to a blob
@@ -63,9 +66,7 @@ class StopReason(enum.StrEnum):
     FAILED = "failed"
 
 
-STATUS_OF: dict[StopReason, Status] = {
-    reason: Status.FAILED for reason in StopReason
-} | {
+STATUS_OF: dict[StopReason, Status] = dict.fromkeys(StopReason, Status.FAILED) | {
     StopReason.ANSWERED: Status.COMPLETED,
     StopReason.FINISHED: Status.COMPLETED,
     StopReason.UNTIL: Status.COMPLETED,
@@ -266,30 +267,24 @@ class Step(Wire):
     ok: bool = True
 
 
-class Carried(Wire):
-    """Everything a run takes through continue-as-new."""
+class RunRequest(Wire):
+    """What starts a run. It names an agent and brings no policy: the worker that serves the agent has it."""
 
-    snapshot: Snapshot
-    seq: int
-    head: str
-    iteration: int = 0
-    errors: int = 0
-    usage: Usage = Usage()
-    cost: int = 0
-    started_at: int = 0
-    calls: int = 0
-    repeats: dict[str, int] = Field(default_factory=dict[str, int])
-    unknown: list[str] = Field(default_factory=list[str])
-    jtis: list[str] = Field(default_factory=list[str])
-    inbox: list[str] = Field(default_factory=list[str])
+    agent: str
+    message: str = ""
+    message_blob: BlobRef | None = None
+    fingerprint: str | None = None
+    tenant: str = "default"
+    user: str | None = None
+    role: str | None = None
+    state: JsonObject = Field(default_factory=dict[str, Json])
     context: list[str] = Field(default_factory=list[str])
-    steps: list[Step] = Field(default_factory=list[Step])
-    skipped_steps: int = 0
-    turn: OpenTurn | None = None
+    trace: dict[str, str] = Field(default_factory=dict[str, str])
+    carried: RunState | None = None
 
 
-class OpenTurn(Wire):
-    """A turn whose calls are not all settled: where a run stands that waits for a person.
+class OpenTurn(BaseModel):
+    """A turn whose calls are being settled in order. Mutable: part of the workflow's own state.
 
     `granted` is the digest of a call that people approved and that has not run yet; `approvals` are the distinct people
     who have approved the open `request` so far.
@@ -304,20 +299,39 @@ class OpenTurn(Wire):
     approvals: list[str] = Field(default_factory=list[str])
 
 
-class RunRequest(Wire):
-    """What starts a run. It names an agent and brings no policy: the worker that serves the agent has it."""
+class RunState(BaseModel):
+    """Everything a run knows of itself. Mutable while the workflow lives; carried whole through continue-as-new."""
 
-    agent: str
-    message: str = ""
-    message_blob: BlobRef | None = None
-    fingerprint: str | None = None
-    tenant: str = "default"
-    user: str | None = None
-    role: str | None = None
-    state: JsonObject = Field(default_factory=dict[str, Json])
+    request: RunRequest
+    snapshot: Snapshot | None = None
+    seq: int = 0  # rows of transcript so far
+    head: str = ""
+    iteration: int = 0
+    errors: int = 0  # failed tool calls in a row
+    usage: Usage = Usage()
+    cost: int = 0
+    started_at: int = 0
+    calls: int = 0
+    repeats: dict[str, int] = Field(default_factory=dict[str, int])
+    unknown: list[str] = Field(default_factory=list[str])  # calls whose outcome nobody knows: made again they ask
+    jtis: list[str] = Field(default_factory=list[str])
+    inbox: list[str] = Field(default_factory=list[str])
     context: list[str] = Field(default_factory=list[str])
-    trace: dict[str, str] = Field(default_factory=dict[str, str])
-    carried: Carried | None = None
+    steps: list[Step] = Field(default_factory=list[Step])
+    skipped_steps: int = 0
+    turn: OpenTurn | None = None
+
+    @property
+    def agent(self) -> Snapshot:
+        """The agent's snapshot. Only a run that was not observed yet has none."""
+        if self.snapshot is None:
+            raise RuntimeError("the run was not observed")
+        return self.snapshot
+
+    @property
+    def waiting_for(self) -> Request | None:
+        """The request a person must answer before the run goes on."""
+        return self.turn.request if self.turn else None
 
 
 class Observe(Wire):
@@ -382,5 +396,4 @@ class Progress(Wire):
     message: str = ""
 
 
-Carried.model_rebuild()
 RunRequest.model_rebuild()

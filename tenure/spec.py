@@ -27,7 +27,9 @@ class AgentSpec(BaseModel):
     in a row. `until(state)` is asked before every model call and ends the run when it is true. Raises ConfigError.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, ignored_types=(functools.cached_property,))
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, ignored_types=(functools.cached_property,)
+    )
 
     name: str
     model: str = DEFAULT_MODEL
@@ -44,7 +46,9 @@ class AgentSpec(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[AgentSpec]) -> AgentSpec:  # Any: not yet validated
+    def _explain(
+        cls, data: dict[str, Any], handler: ModelWrapValidatorHandler[AgentSpec]
+    ) -> AgentSpec:  # Any: not yet validated
         known = set(cls.model_fields)
         for key in (key for key in data if key not in known):
             near = difflib.get_close_matches(key, known, 1)
@@ -55,7 +59,9 @@ class AgentSpec(BaseModel):
             spec = handler(data)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise ConfigError(f"Agent {'.'.join(map(str, first['loc']))}={first['input']!r:.80}: {first['msg']}") from error
+            raise ConfigError(
+                f"Agent {'.'.join(map(str, first['loc']))}={first['input']!r:.80}: {first['msg']}"
+            ) from error
         spec._check()
         return spec
 

@@ -9,7 +9,7 @@ import re
 import typing
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, overload
 
 import docstring_parser
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -21,7 +21,6 @@ from tenure.run import STATE_LIMIT, Effect, Json, JsonObject, ToolFacts
 from tenure.transcript import clean
 
 Function = Callable[..., Any]  # what a tool takes and returns is the user's business
-F = TypeVar("F", bound=Function)
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # what the Messages API accepts
 
 
@@ -171,28 +170,34 @@ def state_delta(tool: str, state: State, size_before: int) -> JsonObject:
         raise BadInput(f"{tool} left a state that is not JSON: {error}") from error
     size = size_before + len(json.dumps(delta))
     if size > STATE_LIMIT:
-        raise BadInput(f"{tool} grows the run's state to {size:,} bytes: at most {STATE_LIMIT:,}; keep large values outside")
+        raise BadInput(
+            f"{tool} grows the run's state to {size:,} bytes: at most {STATE_LIMIT:,}; keep large values outside"
+        )
     return delta
 
 
 @overload
-def tool(function: F, /) -> Tool: ...
+def tool(function: Function, /) -> Tool: ...
 @overload
 def tool(
     *,
-    effect: Effect | str = Effect.WRITE,
+    effect: Effect | Literal["read", "write", "egress", "destructive", "privileged"] = Effect.WRITE,
     idempotent: bool = False,
     name: str = "",
     description: str = "",
     timeout: float | None = None,
     retries: int = 2,
     poll: bool = False,
-) -> Callable[[F], Tool]: ...
+) -> Callable[[Function], Tool]: ...
 def tool(function: Function | None = None, /, **options: Any) -> Tool | Callable[[Function], Tool]:
     """Make a typed function a Tool: `@tool` or `@tool(effect="read", ...)`; the options are the fields of `Tool`."""
     if function is not None:
         return Tool(function)
-    return lambda decorated: Tool(decorated, **options)
+
+    def decorate(decorated: Function) -> Tool:
+        return Tool(decorated, **options)
+
+    return decorate
 
 
 def _effect(name: str, effect: str) -> Effect:
@@ -231,7 +236,9 @@ def _parameters(described: Tool) -> type[BaseModel]:
 
 def _first_errors(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False)
-    told = [f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}, got {item['input']!r:.60}" for item in found[:3]]
+    told = [
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}, got {item['input']!r:.60}" for item in found[:3]
+    ]
     more = f" (+{len(found) - 3} more)" if len(found) > 3 else ""
     return "; ".join(told) + more
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NoReturn
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
 from temporalio.workflow import ContinueAsNewVersioningBehavior
-
-from pydantic import ValidationError
 
 from tenure.errors import TenureError
 from tenure.run import (
@@ -55,13 +54,17 @@ class AgentRun:
             stop = await self._live()
         except (asyncio.CancelledError, ActivityError, TenureError) as error:
             stop = _stop_for(error)
-        outcome = self._run.outcome(stop)
+        outcome = carry.outcome(self._run, stop)
         self._desk.close()
-        self._run.tell(f"{outcome.stop_reason}: {story.one_line(outcome.message)}", ok=outcome.status is Status.COMPLETED)
+        carry.tell(
+            self._run,
+            f"{outcome.stop_reason}: {story.one_line(outcome.message)}",
+            ok=outcome.status is Status.COMPLETED,
+        )
         story.tell(self._run)
         recorded = await quick("record", self._record(outcome), Recorded)
         if recorded.in_doubt:
-            self._run.tell(f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
+            carry.tell(self._run, f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
             story.tell(self._run)
         story.mark_closed(self._run, outcome)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -82,6 +85,8 @@ class AgentRun:
                     return stop
 
     async def _turn(self) -> Stop | None:
+        if workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError  # a tool that finished in spite of the cancellation swallowed it
         if self._run.turn is None:
             if carry.should_move():
                 await self._move()
@@ -101,7 +106,10 @@ class AgentRun:
         request, again = self._run.request, self._run.snapshot is not None
         observed = await quick("observe", Observe(request=request, again=again), Observed)
         if not again:
-            self._run.append(user_row([*request.context, *([request.message] if request.message else [])], request.message_blob))
+            carry.append(
+                self._run,
+                user_row([*request.context, *([request.message] if request.message else [])], request.message_blob),
+            )
             self._run.seq = 1
         self._run.snapshot = observed.snapshot
         story.tell(self._run)
@@ -112,7 +120,7 @@ class AgentRun:
         if texts:
             row = user_row(texts)
             await quick("note", Note(seq=self._run.seq, row=row), Note)
-            self._run.append(row)
+            carry.append(self._run, row)
             self._run.seq += 1
 
     async def _move(self) -> NoReturn:

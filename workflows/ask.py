@@ -6,16 +6,15 @@ malformed input never raises. Nothing else is in flight while a run asks, so it 
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
 
 from tenure.approvals.answer import TOKEN_LIMIT
 from tenure.approvals.digest import request_digest
-from tenure.run import Closed, JsonObject, Kind, Request, Settled, Verdict, Verdicts, Verify
+from tenure.run import Closed, JsonObject, Kind, OpenTurn, Request, RunState, Settled, Verdict, Verdicts, Verify
 from tenure.workflows import story
-from tenure.workflows.carry import Run, Turn, now, should_move
+from tenure.workflows.carry import now, should_move, tell
 from tenure.workflows.quick import quick
 
 CALL_DEADLINE = 3600_000  # milliseconds a person has to answer
@@ -31,7 +30,7 @@ class MoveOn(Exception):
 class Desk:
     """Where answers arrive and requests wait for them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunState) -> None:
         self._run = run
         self._verdicts: dict[str, Verdict] = {}
         self._closed = False
@@ -48,10 +47,12 @@ class Desk:
     async def verdict_on(self, token: str) -> Verdict:
         """What became of `token`, once it was looked at."""
         await workflow.wait_condition(lambda: token in self._verdicts or self._closed)
-        moved = Verdict(accepted=False, reason="the run moved on with the answer unread: `tenure show` tells what became of it")
+        moved = Verdict(
+            accepted=False, reason="the run moved on with the answer unread: `tenure show` tells what became of it"
+        )
         return self._verdicts.get(token, moved)
 
-    async def ask(self, turn: Turn, request: Request) -> Settled:
+    async def ask(self, turn: OpenTurn, request: Request) -> Settled:
         """Wait until enough people approve, one decides otherwise, or nobody answers in time. Raises MoveOn."""
         request = await self._post(turn, request)
         settled = None
@@ -60,11 +61,11 @@ class Desk:
         await quick("close_request", Closed(request=request, settled=settled, at=now()))
         turn.request, turn.approvals = None, []
         story.mark_waiting(False)
-        self._run.tell(f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
+        tell(self._run, f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
         story.tell(self._run)
         return settled
 
-    async def _post(self, turn: Turn, request: Request) -> Request:
+    async def _post(self, turn: OpenTurn, request: Request) -> Request:
         if turn.request is not None and turn.request.digest == request.digest:
             return turn.request  # asked before continue-as-new: the deadline and the approvals stand
         turn.request, turn.approvals = request, []
@@ -73,7 +74,7 @@ class Desk:
         story.tell(self._run)
         return request
 
-    async def _next(self, turn: Turn, request: Request) -> Settled | None:
+    async def _next(self, turn: OpenTurn, request: Request) -> Settled | None:
         left = (request.deadline - now()) / 1000
         if not self._run.inbox and left <= 0:
             return Settled(choice="expired", note="nobody answered in time")
@@ -96,10 +97,10 @@ class Desk:
             await workflow.wait_condition(
                 lambda: bool(self._run.inbox), timeout=timedelta(seconds=left), timeout_summary="waiting for a person"
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
 
-    def _consume(self, turn: Turn, request: Request, verdict: Verdict) -> Settled | None:
+    def _consume(self, turn: OpenTurn, request: Request, verdict: Verdict) -> Settled | None:
         if not verdict.accepted or verdict.jti in self._run.jtis:
             return None
         self._run.jtis.append(verdict.jti)
@@ -117,7 +118,7 @@ class Desk:
             del self._verdicts[next(iter(self._verdicts))]
 
 
-def request_for(run: Run, kind: Kind, seq: int, payload: JsonObject, why: str, **more: object) -> Request:
+def request_for(run: RunState, kind: Kind, seq: int, payload: JsonObject, why: str, **more: object) -> Request:
     """A request about row `seq` of this run, with the digest that an answer must sign."""
     workflow_id = workflow.info().workflow_id
     digest = request_digest(run.request.tenant, workflow_id, seq, kind, payload, 0)

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from temporalio import workflow
 
-from tenure.run import (
-    STATUS_OF,
-    Carried,
-    JsonObject,
-    OpenTurn,
-    Outcome,
-    Request,
-    RunRequest,
-    Snapshot,
-    Step,
-    StopReason,
-    Usage,
-)
-from tenure.transcript import EMPTY_HEAD, extend
+from tenure.run import STATUS_OF, JsonObject, Outcome, RunRequest, RunState, Step, StopReason
+from tenure.transcript import extend
 
 STEPS_KEPT = 40  # lines of story that a run carries; the rest is counted
 REPEATS_KEPT = 200  # different calls with their results that are remembered to notice a run going in circles
@@ -34,81 +22,49 @@ class Stop:
     message: str = ""
 
 
-@dataclass
-class Turn:
-    """A turn whose calls are being settled, in order. `granted` is the digest of a call that people have approved."""
-
-    seq: int
-    content: list[JsonObject]
-    problems: dict[int, str]
-    next_call: int = 0
-    granted: str = ""
-    request: Request | None = None
-    approvals: list[str] = field(default_factory=list[str])
+def begin(request: RunRequest) -> RunState:
+    """A run's state from its request: a fresh one, or what was carried."""
+    return request.carried or RunState(request=request, started_at=now())
 
 
-@dataclass
-class Run:
-    """The state of one run: all of it is carried, nothing of it is derived from anywhere else."""
+def pack(run: RunState) -> RunRequest:
+    """The request with which the run continues as new. The message is left out: it stands in the transcript."""
+    run.repeats = dict(list(run.repeats.items())[-REPEATS_KEPT:])
+    run.jtis = run.jtis[-JTIS_KEPT:]
+    run.request = run.request.model_copy(update={"message": "", "message_blob": None, "context": []})
+    # Lists that were only appended to count as "not set" and would be left out of history: say every field again.
+    whole = RunState.model_validate(run.model_dump())
+    return RunRequest(agent=run.request.agent, tenant=run.request.tenant, carried=whole)
 
-    request: RunRequest
-    snapshot: Snapshot | None = None
-    seq: int = 0  # rows of transcript so far
-    head: str = EMPTY_HEAD
-    iteration: int = 0
-    errors: int = 0  # failed tool calls in a row
-    usage: Usage = Usage()
-    cost: int = 0
-    started_at: int = 0
-    calls: int = 0
-    repeats: dict[str, int] = field(default_factory=dict[str, int])
-    unknown: list[str] = field(default_factory=list[str])  # calls whose outcome nobody knows: made again they ask
-    jtis: list[str] = field(default_factory=list[str])
-    inbox: list[str] = field(default_factory=list[str])
-    context: list[str] = field(default_factory=list[str])
-    steps: list[Step] = field(default_factory=list[Step])
-    skipped_steps: int = 0
-    turn: Turn | None = None
 
-    @property
-    def agent(self) -> Snapshot:
-        """The agent's snapshot; a run that has none was not observed yet."""
-        if self.snapshot is None:
-            raise RuntimeError("the run was not observed")
-        return self.snapshot
+def append(run: RunState, row: JsonObject) -> None:
+    """A transcript row stands: the chain grows."""
+    run.head = extend(run.head, row)
 
-    @property
-    def waiting_for(self) -> Request | None:
-        """The request a person must answer before the run goes on."""
-        return self.turn.request if self.turn else None
 
-    def append(self, row: JsonObject) -> None:
-        """A transcript row stands: the chain grows."""
-        self.head = extend(self.head, row)
+def tell(run: RunState, what: str, *, took: int = 0, tokens: int = 0, cost: int = 0, ok: bool = True) -> None:
+    """Add a line to the story."""
+    run.steps.append(Step(at=now(), what=what, took=took, tokens=tokens, cost=cost, ok=ok))
+    if len(run.steps) > STEPS_KEPT:
+        run.steps.pop(0)
+        run.skipped_steps += 1
 
-    def tell(self, what: str, **figures: int) -> None:
-        """Add a line to the story."""
-        self.steps.append(Step(at=now(), what=what, **figures))
-        if len(self.steps) > STEPS_KEPT:
-            self.steps.pop(0)
-            self.skipped_steps += 1
 
-    def outcome(self, stop: Stop) -> Outcome:
-        """How the run ends."""
-        return Outcome(
-            status=STATUS_OF[stop.reason],
-            stop_reason=stop.reason,
-            message=stop.message,
-            iterations=self.iteration,
-            calls=self.calls,
-            usage=self.usage,
-            cost=self.cost,
-            started_at=self.started_at,
-            finished_at=now(),
-            tier="model",
-            rows=self.seq,
-            fingerprint=self.snapshot.fingerprint if self.snapshot else "",
-        )
+def outcome(run: RunState, stop: Stop) -> Outcome:
+    """How the run ends."""
+    return Outcome(
+        status=STATUS_OF[stop.reason],
+        stop_reason=stop.reason,
+        message=stop.message,
+        iterations=run.iteration,
+        calls=run.calls,
+        usage=run.usage,
+        cost=run.cost,
+        started_at=run.started_at,
+        finished_at=now(),
+        rows=run.seq,
+        fingerprint=run.snapshot.fingerprint if run.snapshot else "",
+    )
 
 
 def now() -> int:
@@ -120,27 +76,3 @@ def should_move() -> bool:
     """Whether the run should continue as new: its history grows long, or a newer build of the worker is current."""
     info = workflow.info()
     return info.is_continue_as_new_suggested() or info.is_target_worker_deployment_version_changed()
-
-
-def begin(request: RunRequest) -> Run:
-    """A run from its request: a fresh one, or one that continues."""
-    carried = request.carried
-    if carried is None:
-        return Run(request, started_at=now(), context=[])
-    kept = {name: getattr(carried, name) for name in Carried.model_fields if name != "turn"}
-    kept = {name: value.copy() if isinstance(value, (list, dict)) else value for name, value in kept.items()}
-    run = Run(request.model_copy(update={"carried": None}), **kept)
-    if carried.turn is not None:
-        run.turn = Turn(**{name: getattr(carried.turn, name) for name in OpenTurn.model_fields})
-        run.turn.approvals = list(carried.turn.approvals)
-    return run
-
-
-def pack(run: Run) -> RunRequest:
-    """The request with which the run continues as new. The message is left out: it stands in the transcript."""
-    turn = None if run.turn is None else OpenTurn(**vars(run.turn))
-    limited = {"repeats": dict(list(run.repeats.items())[-REPEATS_KEPT:]), "jtis": run.jtis[-JTIS_KEPT:]}
-    values = {name: getattr(run, name) for name in Carried.model_fields} | limited | {"turn": turn}
-    return run.request.model_copy(
-        update={"message": "", "message_blob": None, "context": [], "carried": Carried(**values)}
-    )

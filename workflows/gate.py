@@ -5,8 +5,6 @@ Rules of this file: pure, over recorded values. Today's checks: the tool is decl
 
 from __future__ import annotations
 
-from temporalio import workflow
-
 from tenure.run import Effect, Snapshot, ToolFacts
 from tenure.trust.ruling import Allow, Ask, Decision, Deny, Ruling, rule
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
 
-from tenure.run import JsonObject, Outcome, Progress, Request, Status
+from tenure.run import JsonObject, Outcome, Progress, Request, RunState, Status
 from tenure.runtime import temporal as names
-from tenure.workflows.carry import Run
 
 ROWS_SHOWN = 20
 DETAILS_LIMIT = 3900  # bytes: the UI shows at most 4 kB
@@ -33,12 +35,12 @@ def money(micro: int) -> str:
     return f"${micro / 1_000_000:.4f}"
 
 
-def tell(run: Run) -> None:
+def tell(run: RunState) -> None:
     """Show where the run stands in the UI's current details."""
     workflow.set_current_details(details(run))
 
 
-def details(run: Run) -> str:
+def details(run: RunState) -> str:
     """The story as Markdown: what it waits for, then a table of the last steps."""
     rows = [
         f"| {_clock(step.at)} | {'' if step.ok else '✗ '}{_cell(step.what)} | {step.took / 1000:.1f} s | {step.tokens or ''} "
@@ -52,7 +54,7 @@ def details(run: Run) -> str:
     return text if len(text.encode()) <= DETAILS_LIMIT else text.encode()[:DETAILS_LIMIT].decode(errors="ignore")
 
 
-def progress(run: Run) -> Progress:
+def progress(run: RunState) -> Progress:
     """What the `progress` query answers."""
     waiting = [run.waiting_for] if run.waiting_for else []
     return Progress(
@@ -69,10 +71,10 @@ def progress(run: Run) -> Progress:
 def mark_waiting(waits: bool) -> None:
     """Make the run findable as one that waits for a person."""
     status = Status.WAITING if waits else Status.RUNNING
-    workflow.upsert_search_attributes([names.STATUS.value_set(status), names.PENDING.value_set(int(waits))])
+    _upsert([names.STATUS.value_set(status), names.PENDING.value_set(int(waits))])
 
 
-def mark_closed(run: Run, outcome: Outcome) -> None:
+def mark_closed(run: RunState, outcome: Outcome) -> None:
     """Make the run findable by how it ended."""
     updates = [
         names.AGENT.value_set(run.request.agent),
@@ -84,7 +86,11 @@ def mark_closed(run: Run, outcome: Outcome) -> None:
         names.PENDING.value_set(0),
         names.COST.value_set(outcome.cost / 1_000_000),
     ]
-    workflow.upsert_search_attributes(updates)
+    _upsert(updates)
+
+
+def _upsert(updates: Sequence[SearchAttributeUpdate[Any]]) -> None:  # Any: values of several types
+    workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # the SDK's own union is unknown
 
 
 def _waiting(request: Request | None) -> str:
@@ -92,11 +98,12 @@ def _waiting(request: Request | None) -> str:
         return ""
     choices = " or ".join(f"`tenure answer {request.id} {choice}`" for choice in request.choices)
     shown = one_line(json.dumps(request.payload), 300)
-    return f"**Waiting for a person** until {_clock(request.deadline)} UTC: {request.why}\n\n`{shown}`\n\nAnswer with {choices}\n\n"
+    until = f"until {_clock(request.deadline)} UTC"
+    return f"**Waiting for a person** {until}: {request.why}\n\n`{shown}`\n\nAnswer with {choices}\n\n"
 
 
 def _clock(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, timezone.utc).strftime("%H:%M:%S")
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%S")
 
 
 def _cell(text: str) -> str:

@@ -7,7 +7,6 @@ rebuild come to the same head. Only reads run in parallel, because only they may
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,12 +17,12 @@ from temporalio.workflow import ActivityCancellationType
 
 from tenure import run as wire
 from tenure.approvals.digest import call_digest, digest
-from tenure.run import Act, Decide, Effect, JsonObject, Kind, Note, Result, StopReason, ToolFacts
+from tenure.run import Act, Decide, Effect, JsonObject, Kind, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
 from tenure.transcript import answer_text, assistant_row, problem_row, result_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
 from tenure.workflows import story
 from tenure.workflows.ask import Desk, request_for
-from tenure.workflows.carry import Run, Stop, Turn, now
+from tenure.workflows.carry import Stop, append, now, tell
 from tenure.workflows.gate import gate, quorum
 from tenure.workflows.quick import quick
 from tenure.workflows.refusals import ITERATION_TIMEOUT, NOT_SERVED, reason, refusal
@@ -57,7 +56,7 @@ class Call:
     same: str
 
 
-async def decide(run: Run) -> Stop | None:
+async def decide(run: RunState) -> Stop | None:
     """Ask Claude for the next turn. A Stop when there is nothing more to do. Raises NotServed."""
     run.iteration += 1
     begun = now()
@@ -67,18 +66,18 @@ async def decide(run: Run) -> Stop | None:
         return _undecided(error)
     if turn.until:
         return Stop(StopReason.UNTIL)
-    run.append(assistant_row(turn.content))
+    append(run, assistant_row(turn.content))
     run.usage, run.cost = run.usage + turn.usage, run.cost + turn.cost
     text, calls = answer_text(turn.content), tool_calls(turn.content)
     told = text or ", ".join(block["name"] for block in calls) or turn.stop
-    run.tell(f"Claude: {story.one_line(told)}", took=now() - begun, tokens=turn.usage.total, cost=turn.cost)
-    run.turn = Turn(run.seq, turn.content, dict(turn.problems))
+    tell(run, f"Claude: {story.one_line(told)}", took=now() - begun, tokens=turn.usage.total, cost=turn.cost)
+    run.turn = OpenTurn(seq=run.seq, content=turn.content, problems=turn.problems)
     run.seq += 1 + len(calls)
     story.tell(run)
     return _judge(turn.stop, text, bool(calls))
 
 
-async def settle(run: Run, desk: Desk) -> Stop | None:
+async def settle(run: RunState, desk: Desk) -> Stop | None:
     """Make the open turn's calls. A Stop when one of them ends the run. Raises MoveOn, NotServed."""
     turn = run.turn
     if turn is None:
@@ -93,7 +92,7 @@ async def settle(run: Run, desk: Desk) -> Stop | None:
     return None
 
 
-async def _decide(run: Run) -> wire.Turn:
+async def _decide(run: RunState) -> wire.Turn:
     agent = run.agent
     attempt = timedelta(seconds=agent.timeout + GRACE)
     return await workflow.execute_activity(
@@ -120,9 +119,9 @@ def _judge(stop: str, text: str, calls: bool) -> Stop | None:
     match stop:
         case "refusal":
             return Stop(StopReason.REFUSED, text or "Claude declined to go on")
-        case "end_turn" | "stop_sequence" | "tool_use" | "max_tokens" if calls:
+        case "tool_use" | "max_tokens" if calls:
             return None
-        case "end_turn" | "stop_sequence":
+        case "end_turn" | "stop_sequence" if not calls:
             return Stop(StopReason.ANSWERED, text)
         case "pause_turn" | "compaction":
             return None  # Claude asks to be called again with what it has so far
@@ -131,7 +130,7 @@ def _judge(stop: str, text: str, calls: bool) -> Stop | None:
             return Stop(StopReason.FAILED, EXPLAINED.get(stop, unknown))
 
 
-def _reads(run: Run, turn: Turn, blocks: list[JsonObject]) -> list[Call]:
+def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call]:
     """The next calls, as far as all of them are allowed reads."""
     found: list[Call] = []
     for index in range(turn.next_call, min(len(blocks), turn.next_call + PARALLEL)):
@@ -145,14 +144,14 @@ def _reads(run: Run, turn: Turn, blocks: list[JsonObject]) -> list[Call]:
     return found
 
 
-async def _together(run: Run, turn: Turn, calls: list[Call]) -> Stop | None:
+async def _together(run: RunState, turn: OpenTurn, calls: list[Call]) -> Stop | None:
     begun, before = now(), calls[0].seq
     results = await asyncio.gather(*(_act(run, call, before) for call in calls))
     stops = [_conclude(run, turn, call, result, begun) for call, result in zip(calls, results, strict=True)]
     return next((stop for stop in stops if stop is not None), None)
 
 
-async def _one(run: Run, desk: Desk, turn: Turn, blocks: list[JsonObject]) -> Stop | None:
+async def _one(run: RunState, desk: Desk, turn: OpenTurn, blocks: list[JsonObject]) -> Stop | None:
     index = turn.next_call
     block = blocks[index]
     if index in turn.problems:
@@ -177,7 +176,7 @@ async def _one(run: Run, desk: Desk, turn: Turn, blocks: list[JsonObject]) -> St
     return _conclude(run, turn, call, result, begun)
 
 
-async def _ask(run: Run, desk: Desk, turn: Turn, block: JsonObject, call: Call, why: str) -> Stop | None:
+async def _ask(run: RunState, desk: Desk, turn: OpenTurn, block: JsonObject, call: Call, why: str) -> Stop | None:
     """Grant the call, or let Claude know why not; a destructive call nobody answers for halts the run."""
     facts = run.agent.tools[call.tool]
     halts = facts.effect is Effect.DESTRUCTIVE
@@ -193,8 +192,13 @@ async def _ask(run: Run, desk: Desk, turn: Turn, block: JsonObject, call: Call, 
     return await _not_made(run, turn, block, f"{told}. {settled.note}".strip())
 
 
-async def _ask_in_doubt(run: Run, desk: Desk, turn: Turn, call: Call, result: Result) -> Act | Stop:
-    payload: JsonObject = {"tool": call.tool, "arguments": call.arguments, "start": result.generation, "at": result.since}
+async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, result: Result) -> Act | Stop:
+    payload: JsonObject = {
+        "tool": call.tool,
+        "arguments": call.arguments,
+        "start": result.generation,
+        "at": result.since,
+    }
     why = f"a start of {call.tool} left no result: did it take effect?"
     timeout = run.agent.tools[call.tool].timeout
     more = {
@@ -212,7 +216,7 @@ async def _ask_in_doubt(run: Run, desk: Desk, turn: Turn, call: Call, result: Re
             return Stop(StopReason.IN_DOUBT, f"nobody could say whether {call.tool} took effect")
 
 
-async def _act(run: Run, call: Call, before: int, value: Act | None = None) -> Result:
+async def _act(run: RunState, call: Call, before: int, value: Act | None = None) -> Result:
     facts = run.agent.tools[call.tool]
     try:
         return await workflow.execute_activity(
@@ -231,28 +235,28 @@ async def _act(run: Run, call: Call, before: int, value: Act | None = None) -> R
         raise
 
 
-def _conclude(run: Run, turn: Turn, call: Call, result: Result, begun: int) -> Stop | None:
-    run.append(result_row(call.id, result))
+def _conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: int) -> Stop | None:
+    append(run, result_row(call.id, result))
     run.calls += 1
     turn.next_call = call.index + 1
     facts = run.agent.tools[call.tool]
     if result.outcome == "unknown":
         run.unknown.append(call.same)
-    run.tell(story.call_summary(call.tool, call.arguments), took=now() - begun, ok=result.ok)
+    tell(run, story.call_summary(call.tool, call.arguments), took=now() - begun, ok=result.ok)
     story.tell(run)
     if result.finish is not None:
         return Stop(StopReason.FINISHED, result.finish)
     return _count_error(run, result.ok) or _count_repeat(run, call, result, facts)
 
 
-def _count_error(run: Run, ok: bool) -> Stop | None:
+def _count_error(run: RunState, ok: bool) -> Stop | None:
     run.errors = 0 if ok else run.errors + 1
     if run.errors < run.agent.error_threshold:
         return None
     return Stop(StopReason.ERROR_THRESHOLD, f"{run.errors} tool calls failed in a row")
 
 
-def _count_repeat(run: Run, call: Call, result: Result, facts: ToolFacts) -> Stop | None:
+def _count_repeat(run: RunState, call: Call, result: Result, facts: ToolFacts) -> Stop | None:
     key = digest([call.same, result.value, result.blob and result.blob.blob])[:16]
     count = run.repeats.get(key, 0) + 1
     if facts.effect is not Effect.READ:
@@ -263,27 +267,27 @@ def _count_repeat(run: Run, call: Call, result: Result, facts: ToolFacts) -> Sto
     return Stop(StopReason.REPEATED_CALL, f"{call.tool} gave the same result for the same arguments {count} times")
 
 
-def _refused(run: Run, turn: Turn, block: JsonObject, problem: str) -> Stop | None:
+def _refused(run: RunState, turn: OpenTurn, block: JsonObject, problem: str) -> Stop | None:
     """A call that cannot be made as Claude wrote it; `decide` has written its row."""
-    run.append(problem_row(block["id"], problem))
+    append(run, problem_row(block["id"], problem))
     turn.next_call += 1
-    run.tell(f"{block['name']}: {problem}", ok=False)
+    tell(run, f"{block['name']}: {problem}", ok=False)
     story.tell(run)
     return _count_error(run, ok=False)
 
 
-async def _not_made(run: Run, turn: Turn, block: JsonObject, why: str) -> Stop | None:
+async def _not_made(run: RunState, turn: OpenTurn, block: JsonObject, why: str) -> Stop | None:
     """A call that policy or a person refuses: Claude is told why. It is no error of the tool."""
     row = problem_row(block["id"], why)
     await quick("note", Note(seq=turn.seq + 1 + turn.next_call, row=row), Note)
-    run.append(row)
+    append(run, row)
     turn.next_call += 1
-    run.tell(f"{block['name']}: {why}", ok=False)
+    tell(run, f"{block['name']}: {why}", ok=False)
     story.tell(run)
     return None
 
 
-def _call(run: Run, turn: Turn, block: JsonObject, index: int) -> Call:
+def _call(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Call:
     seq, tool, arguments = turn.seq + 1 + index, block["name"], block["input"]
     bound = call_digest(run.request.tenant, workflow.info().workflow_id, seq, tool, arguments)
     return Call(index, block["id"], tool, arguments, seq, bound, digest([tool, arguments]))

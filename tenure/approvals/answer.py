@@ -71,7 +71,14 @@ def check(answer: Answer, request: Request, signer: str, at: int) -> None:
         (answer.principal == signer, f"signed by {signer!r} in the name of {answer.principal!r}"),
         (answer.request == request.id, f"meant for request {answer.request!r}, this is {request.id!r}"),
         (answer.digest == request.digest, "the digest differs: what was signed is not what is asked"),
-        (answer.verdict in request.choices, f"{answer.verdict!r} is no choice here: one of {', '.join(request.choices)}"),
+        (
+            answer.verdict in request.choices,
+            f"{answer.verdict!r} is no choice here: one of {', '.join(request.choices)}",
+        ),
+        (
+            answer.verdict != "did-not" or at >= request.did_not_from,
+            f"too early to say did-not: the attempt may still be running until {request.did_not_from} ms",
+        ),
         (answer.exp * 1000 > at, "the answer has expired"),
         (request.deadline == 0 or at <= request.deadline, "the request's deadline has passed"),
         (request.user is None or answer.principal != request.user, "nobody approves a run of their own"),

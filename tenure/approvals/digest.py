@@ -46,13 +46,12 @@ def _tagged(value: Json) -> Json:
         case int() if abs(value) > _SAFE:
             return {"$int": str(value)}
         case dict():
-            return {_key(k): _tagged(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]  # JSON
+            return {_key(str(k)): _tagged(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # JSON
         case list():
             return [_tagged(v) for v in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
         case _:
             return value
 
 
-def _key(key: object) -> str:
-    text = str(key)
-    return f"${text}" if text.startswith("$") else text
+def _key(key: str) -> str:
+    return f"${key}" if key.startswith("$") else key

@@ -40,7 +40,9 @@ class Approvals:
         found = await self.system.require_store().read(lambda db: approvals.find_request(db, part))
         opened = [request for request, is_open in found if is_open]
         if len(opened) > 1:
-            raise BadInput(f"{part!r} fits {len(opened)} open requests: {', '.join(r.id for r in opened)}; write more of the id")
+            raise BadInput(
+                f"{part!r} fits {len(opened)} open requests: {', '.join(r.id for r in opened)}; write more of the id"
+            )
         if opened:
             return opened[0]
         if found:

@@ -74,7 +74,9 @@ class RunHandle:
         """Tell the agent something before its next turn. Raises BadInput above 64 KB."""
         size = len(text.encode("utf-8", "replace"))
         if size > INLINE_LIMIT:
-            raise BadInput(f"context of {size:,} bytes: at most {INLINE_LIMIT:,}; give the agent a tool that reads the rest")
+            raise BadInput(
+                f"context of {size:,} bytes: at most {INLINE_LIMIT:,}; give the agent a tool that reads the rest"
+            )
         await self.workflow.signal("add_context", text)
 
     async def _transcript(self) -> tuple[Sequence[JsonObject], JsonObject]:
@@ -83,9 +85,7 @@ class RunHandle:
         if store is None:
             told = await history.read(self.system.temporal, self.id)
             return list(told.rows.values()), told.request.state if told.request else {}
-        texts, run = await store.read(
-            lambda db: (transcript.between(db, self.id, 0, 1_000_000), runs.get(db, self.id))
-        )
+        texts, run = await store.read(lambda db: (transcript.between(db, self.id, 0, 1_000_000), runs.get(db, self.id)))
         return [json.loads(text) for _, text in texts], run.initial_state if run else {}
 
 

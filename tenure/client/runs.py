@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 from ulid import ULID
@@ -52,7 +57,10 @@ class Runs:
 
         Raises BadInput for a name, message or state that cannot be, TemporalUnavailable when nobody answers.
         """
+        text, blob = self._message(message)
         request = RunRequest(
+            message=text,
+            message_blob=blob,
             agent=_name("agent", agent),
             fingerprint=fingerprint,
             tenant=_name("tenant", tenant),
@@ -61,7 +69,6 @@ class Runs:
             state=_state(state or {}),
             context=[context] if isinstance(context, str) else list(context or []),
             trace=carrier(),
-            **self._message(message),
         )
         last = f"k-{_key_hash(tenant, agent, idempotency_key)}" if idempotency_key else str(ULID()).lower()
         return await self._start(f"{tenant}:run:{agent}:{last}", request, message)
@@ -93,18 +100,18 @@ class Runs:
             lambda db: runs.recent(db, agent=agent, tenant=tenant, status=status, since=since, limit=limit)
         )
 
-    def _message(self, message: str) -> dict[str, str | BlobRef]:
+    def _message(self, message: str) -> tuple[str, BlobRef | None]:
         content = message.encode("utf-8", "replace")
         if not content.strip():
             raise BadInput("the message is empty: say what the agent shall do")
         if len(content) <= INLINE_LIMIT or (self.system.blobs is None and len(content) <= MESSAGE_LIMIT):
-            return {"message": content.decode()}
+            return content.decode(), None
         if self.system.blobs is None:
             raise BadInput(
                 f"a message of {len(content):,} bytes: above {MESSAGE_LIMIT:,} it travels through the blob store, and this "
                 "client has none: set TENURE_HOME or TENURE_BLOB_URL to the worker's, or send less"
             )
-        return {"message_blob": self.system.blobs.put(content)}
+        return "", self.system.blobs.put(content)
 
     async def _start(self, workflow: str, request: RunRequest, message: str) -> RunHandle:
         attributes = [

@@ -37,7 +37,9 @@ class Tenure:
     async def connect(cls, settings: Settings | None = None, env: Mapping[str, str] = os.environ) -> Tenure:
         """Connect by the environment. Without a store that can be opened, what needs only Temporal still works."""
         settings = settings or Settings.load(env)
-        return cls(await connect(), settings, _store(settings), Blobs(settings.blob_url) if settings.home.is_dir() else None)
+        return cls(
+            await connect(), settings, _store(settings), Blobs(settings.blob_url) if settings.home.is_dir() else None
+        )
 
     @classmethod
     async def default(cls) -> Tenure:

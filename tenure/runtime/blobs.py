@@ -34,7 +34,9 @@ class Blobs:
         try:
             content = self._path(name).read_bytes()
         except OSError as error:
-            raise NotFound(f"blob {name[:12]}… is not under {self.root}: restore it from the backup of that folder") from error
+            raise NotFound(
+                f"blob {name[:12]}… is not under {self.root}: restore it from the backup of that folder"
+            ) from error
         if hashlib.sha256(content).hexdigest() != name:
             raise StoreUnavailable(f"blob {name[:12]}… under {self.root} was altered: restore it from a backup")
         return content

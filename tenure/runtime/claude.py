@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tenure.errors import ConfigError
+from tenure.errors import ClaudeUnavailable, ConfigError
 from tenure.run import JsonObject, Usage
 from tenure.spec import AgentSpec
 from tenure.transcript import clean
@@ -29,14 +29,15 @@ class Reply:
 
 
 class Claude:
-    """The Anthropic client, made on first use because importing it takes seconds. `ANTHROPIC_BASE_URL` decides whom it asks."""
+    """The Anthropic client, made on first use because importing it takes seconds. `ANTHROPIC_BASE_URL` decides whom to ask."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._key = env.get("ANTHROPIC_API_KEY") or env.get("ANTHROPIC_AUTH_TOKEN")
         self._base_url = env.get("ANTHROPIC_BASE_URL")
         if not self._key and not self._base_url:
             raise ConfigError(
-                "no way to reach Claude: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a stand-in (tenure.testing.ScriptedClaude)"
+                "no way to reach Claude: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a stand-in "
+                "(tenure.testing.ScriptedClaude)"
             )
 
     @cached_property
@@ -48,11 +49,22 @@ class Claude:
 
     async def reply(self, spec: AgentSpec, messages: Sequence[JsonObject]) -> Reply:
         """The next assistant turn. Raises what the client and its transport raise; `retry.advise` judges it."""
-        request = _request(spec, messages)
+        try:
+            message = await self._ask(spec, _request(spec, messages))
+        except (ValueError, AssertionError, IndexError) as error:
+            # What the client raises over a stream or a body it cannot read: none of its own classes.
+            raise ClaudeUnavailable(f"an answer that cannot be read: {type(error).__name__}: {error}") from error
+        if isinstance(message, str) or message.stop_reason is None:
+            # A stream that ends early but properly raises nothing: its last tool call may have lost half its arguments.
+            raise ClaudeUnavailable("an answer that breaks off without a stop reason")
+        return _reply(message)
+
+    async def _ask(self, spec: AgentSpec, request: dict[str, Any]) -> Message | str:  # Any: the client's own arguments
         if spec.max_tokens > STREAM_ABOVE:
             async with self.client.messages.stream(**request) as stream:
-                return _reply(await stream.get_final_message())
-        return _reply(await self.client.messages.create(**request))
+                message: Message = await stream.get_final_message()  # pyright: ignore[reportUnknownVariableType]  # its generic
+                return message
+        return await self.client.messages.create(**request)
 
     async def close(self) -> None:
         """Close the client's connections, if it was ever used."""
@@ -60,12 +72,14 @@ class Claude:
             await self.client.close()
 
 
-def _request(spec: AgentSpec, messages: Sequence[JsonObject]) -> dict[str, Any]:  # Any: the client's own keyword arguments
+def _request(
+    spec: AgentSpec, messages: Sequence[JsonObject]
+) -> dict[str, Any]:  # Any: the client's own keyword arguments
     request: dict[str, Any] = {
         "model": spec.model,
         "max_tokens": spec.max_tokens,
         "messages": list(messages),
-        "timeout": spec.timeout,
+        "timeout": spec.timeout + 5,  # `decide` bounds the call itself; this is for a client that does not heed it
     }
     if spec.instructions:
         request["system"] = spec.instructions
@@ -89,5 +103,3 @@ def _reply(message: Message) -> Reply:
         cache_write=used.cache_creation_input_tokens or 0,
     )
     return Reply(clean(content), message.stop_reason or "none", usage)
-
-

@@ -22,5 +22,7 @@ def cost_of(model: str, usage: Usage) -> int:
     try:
         price = calc_price(tokens, model_ref=model, provider_id="anthropic").total_price
     except LookupError as error:
-        raise ConfigError(f"model {model!r} has no price in the price table: correct its name, or upgrade genai-prices") from error
+        raise ConfigError(
+            f"model {model!r} has no price in the price table: correct its name, or upgrade genai-prices"
+        ) from error
     return int((price * 1_000_000).to_integral_value(ROUND_CEILING))

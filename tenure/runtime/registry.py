@@ -20,7 +20,9 @@ class Registry:
         self.agents: dict[str, AgentSpec] = {}
         for agent in agents:
             if agent.name in self.agents:
-                raise ConfigError(f"two agents are named {agent.name!r}: rename one, or serve them by different workers")
+                raise ConfigError(
+                    f"two agents are named {agent.name!r}: rename one, or serve them by different workers"
+                )
             self.agents[agent.name] = agent
 
     def serving(self, name: str, fingerprint: str) -> AgentSpec | None:

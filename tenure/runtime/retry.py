@@ -8,8 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cache
 
+from tenure.errors import ClaudeUnavailable
+
+PASSING = {"overloaded_error", "api_error", "rate_limit_error", "timeout_error"}
 LONGEST_WAIT = 3600.0  # seconds: a `retry-after` beyond this is not a rate limit but an outage
 
 
@@ -34,6 +38,8 @@ def advise(error: BaseException) -> Advice:
     A spend limit is never retried, whatever its headers say: time does not heal it.
     """
     posture = posture_of(type(error))
+    if getattr(error, "status_code", None) == 200:  # an error event in the middle of a stream that began well
+        posture = Posture.RETRY if getattr(error, "type", None) in PASSING else Posture.STOP
     headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", {})
     told = headers.get("x-should-retry")
     if told in ("true", "false") and type(error) not in _final():
@@ -49,20 +55,33 @@ def posture_of(kind: type[BaseException]) -> Posture:
 
 def _wait(headers: Mapping[str, str]) -> float | None:
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            wait = float(headers[name]) * scale
-        except (KeyError, ValueError):
-            continue
-        if 0 <= wait <= LONGEST_WAIT:
-            return wait
+        wait = _seconds(headers.get(name), headers.get("date"))
+        if wait is not None and 0 <= wait * scale <= LONGEST_WAIT:
+            return wait * scale
     return None
+
+
+def _seconds(told: str | None, now: str | None) -> float | None:
+    """A `retry-after` is a number, or an HTTP date (RFC 9110 section 10.2.3) that is read against the answer's own date."""
+    if told is None:
+        return None
+    try:
+        return float(told)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(told) - parsedate_to_datetime(now or "")).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 @cache
 def _final() -> frozenset[type[BaseException]]:
     import anthropic as a
 
-    return frozenset({a.EnforcedSpendLimitReachedError, a.ContractSpendLimitReachedError})
+    return frozenset(
+        {a.EnforcedSpendLimitReachedError, a.ContractSpendLimitReachedError, a.LinkedOrganizationSpendLimitReachedError}
+    )
 
 
 @cache
@@ -76,7 +95,7 @@ def postures() -> dict[type[BaseException], Posture]:
         a.RequestTimeoutError, a.ConflictError, a.RateLimitError, a.RampLimitExceededError,
         a.InternalServerError, a.ServiceUnavailableError, a.GatewayTimeoutError, a.OverloadedError, a.DeadlineExceededError,
         h.TimeoutException, h.NetworkError, h.ProxyError, h.RemoteProtocolError, h.SSEError, h.DecodingError, h.StreamClosed,
-        ConnectionError, TimeoutError,
+        ClaudeUnavailable, ConnectionError, TimeoutError,
     )  # fmt: skip
     stop: tuple[type[BaseException], ...] = (
         a.AnthropicError, a.APIError, a.APIStatusError, a.APIWebhookValidationError,
@@ -84,7 +103,8 @@ def postures() -> dict[type[BaseException], Posture]:
         a.PreconditionFailedError, a.ContentTooLargeError, a.UnprocessableEntityError, a.RequestTooLargeError,
         a.RequestHeaderFieldsTooLargeError, a.ClientClosedRequestError, a.HTTPNotImplementedError,
         a.EnforcedSpendLimitReachedError, a.ContractSpendLimitReachedError, a.CredentialsError,
+        a.LinkedOrganizationSpendLimitReachedError, a.OrganizationOnHoldError, a.WorkloadIdentityError,
         h.HTTPError, h.RequestError, h.TransportError, h.ProtocolError, h.LocalProtocolError, h.UnsupportedProtocol,
         h.TooManyRedirects, h.HTTPStatusError, h.InvalidURL, h.CookieConflict, h.StreamError,
     )  # fmt: skip
-    return dict.fromkeys(stop, Posture.STOP) | dict.fromkeys(retry, Posture.RETRY)
+    return {**dict.fromkeys(stop, Posture.STOP), **dict.fromkeys(retry, Posture.RETRY)}

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
-from opentelemetry.sdk.trace.export import SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 AGENT = "gen_ai.agent.name"
@@ -65,7 +65,7 @@ def tracer() -> trace.Tracer:
 
 
 @contextmanager
-def span(name: str, run: str, carrier: Mapping[str, str], attributes: Attributes) -> Iterator[trace.Span]:
+def span(name: str, run: str, carrier: Mapping[str, str], attributes: Attributes) -> Generator[trace.Span]:
     """A span under the run's root span."""
     parent = trace.NonRecordingSpan(_context(run, carrier))
     with tracer().start_as_current_span(name, trace.set_span_in_context(parent), attributes=dict(attributes)) as made:
@@ -83,7 +83,11 @@ def root(name: str, run: str, carrier: Mapping[str, str], times: tuple[int, int]
     context = _context(run, carrier)
     token = _root.set((context.trace_id, context.span_id))
     try:
-        parent = TraceContextTextMapPropagator().extract(carrier) if carrier else trace.set_span_in_context(trace.INVALID_SPAN)
+        parent = (
+            TraceContextTextMapPropagator().extract(carrier)
+            if carrier
+            else trace.set_span_in_context(trace.INVALID_SPAN)
+        )
         _emit(name, parent, times, attributes)
     finally:
         _root.reset(token)
@@ -110,5 +114,3 @@ def _context(run: str, carrier: Mapping[str, str]) -> trace.SpanContext:
         trace_id = caller.trace_id or trace_id
     span_id = int.from_bytes(digest[16:24], "big")
     return trace.SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED))
-
-

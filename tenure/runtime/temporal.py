@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
@@ -62,34 +63,43 @@ async def connect() -> Client:
 
 
 async def start_server(
-    *, database: Path | None = None, port: int | None = None, ui_port: int | None = None, log_level: str = "error"
+    *,
+    database: Path | None = None,
+    port: int | None = None,
+    ui_port: int | None = None,
+    log_level: str = "error",
+    flags: Sequence[str] = (),
 ) -> WorkflowEnvironment:
     """An embedded Temporal server on loopback, with its UI when `ui_port` is given; it ends with `shutdown()`."""
-    return await WorkflowEnvironment.start_local(
+    return await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType]  # search attribute keys of several value types
         data_converter=CONVERTER,
         port=port,
         ui=ui_port is not None,
         ui_port=ui_port,
         dev_server_existing_path=shutil.which("temporal", path=_path()),
         dev_server_database_filename=None if database is None else str(database),
-        dev_server_extra_args=[*FAST_FLAGS, *(FILE_FLAGS if database else ())],
+        dev_server_extra_args=[*FAST_FLAGS, *(FILE_FLAGS if database else ()), *flags],
         dev_server_log_level=log_level,
         dev_server_startup_timeout=timedelta(seconds=30),
         search_attributes=ATTRIBUTES,
     )
 
 
-async def register_attributes(client: Client, wanted: Sequence[SearchAttributeKey] = ATTRIBUTES) -> None:  # pyright: ignore[reportMissingTypeArgument, reportUnknownParameterType]  # keys of several value types
+async def register_attributes(client: Client) -> None:
     """Register Tenure's search attributes where they are missing: an unregistered one would retry a task for ever."""
     from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 
     service = client.operator_service
     known = await service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
-    missing = {key.name: key.indexed_value_type for key in wanted if key.name not in known.custom_attributes}
+    missing = {key.name: key.indexed_value_type for key in ATTRIBUTES if key.name not in known.custom_attributes}
     if missing:
-        await service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=client.namespace, search_attributes={k: int(v) for k, v in missing.items()})  # pyright: ignore[reportArgumentType]  # protobuf enums are ints
-        )
+        request = AddSearchAttributesRequest(namespace=client.namespace)
+        request.search_attributes.update({name: _indexed(kind) for name, kind in missing.items()})
+        await service.add_search_attributes(request)
+
+
+def _indexed(kind: int) -> IndexedValueType.ValueType:
+    return IndexedValueType.ValueType(kind)
 
 
 def _path() -> str:

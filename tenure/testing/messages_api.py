@@ -163,7 +163,8 @@ def _check_messages(messages: list[Json]) -> None:
         raise _invalid('messages: first message must use the "user" role')
     contents = [_blocks_of(message, f"messages.{index}") for index, message in enumerate(messages)]
     if not all(contents[:-1]) or not (contents[-1] or messages[-1]["role"] == "assistant"):
-        raise _invalid("messages: all messages must have non-empty content except for the optional final assistant one")
+        rule = "all messages must have non-empty content except for the optional final assistant message"
+        raise _invalid(f"messages: {rule}")
     _check_pairs(contents)
 
 

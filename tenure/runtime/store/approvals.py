@@ -37,7 +37,9 @@ def close_request(db: sqlite3.Connection, request: str, choice: str, principal: 
 
 def close_run(db: sqlite3.Connection, workflow: str, at: int) -> None:
     """A run is over: nobody needs to answer it any more."""
-    db.execute("UPDATE requests SET closed_at = ?, choice = 'void' WHERE workflow = ? AND closed_at IS NULL", (at, workflow))
+    db.execute(
+        "UPDATE requests SET closed_at = ?, choice = 'void' WHERE workflow = ? AND closed_at IS NULL", (at, workflow)
+    )
 
 
 def pending(db: sqlite3.Connection) -> list[Request]:

@@ -27,5 +27,7 @@ def revoke(db: sqlite3.Connection, principal: str, at: int) -> bool:
 
 def statement(db: sqlite3.Connection, principal: str) -> str | None:
     """The statement of a principal that is registered and not revoked."""
-    row = db.execute("SELECT statement FROM approvers WHERE principal = ? AND revoked_at IS NULL", (principal,)).fetchone()
+    row = db.execute(
+        "SELECT statement FROM approvers WHERE principal = ? AND revoked_at IS NULL", (principal,)
+    ).fetchone()
     return None if row is None else row[0]

@@ -65,7 +65,9 @@ Begun: TypeAlias = Go | Stored | InDoubt | Happened
 
 def begin(db: sqlite3.Connection, start: Start) -> Begun:
     """Commit the intent, or say why the tool must not run now."""
-    row = db.execute("SELECT status, result, generation, started_at FROM effects WHERE key = ?", (start.key,)).fetchone()
+    row = db.execute(
+        "SELECT status, result, generation, started_at FROM effects WHERE key = ?", (start.key,)
+    ).fetchone()
     if row is None:
         _insert(db, start)
         return Go()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +63,7 @@ class Store:
             return work(self._connection)
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _named_errors(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -71,7 +71,7 @@ class Store:
 
 
 @contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
+def _transaction(connection: Connection) -> Generator[None]:
     # IMMEDIATE takes the write lock before anything is read, so a decision made inside never rests on a stale row.
     connection.execute("BEGIN IMMEDIATE")
     try:

@@ -11,7 +11,8 @@ from tenure.run import JsonObject, Record, RunRequest, Snapshot, Status
 DDL = (
     """CREATE TABLE runs (
         workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, fingerprint TEXT NOT NULL,
-        user TEXT, role TEXT, state TEXT NOT NULL, trace TEXT NOT NULL DEFAULT '{}', status TEXT NOT NULL, stop_reason TEXT, message TEXT NOT NULL DEFAULT '',
+        user TEXT, role TEXT, state TEXT NOT NULL, trace TEXT NOT NULL DEFAULT '{}', status TEXT NOT NULL,
+        stop_reason TEXT, message TEXT NOT NULL DEFAULT '',
         iterations INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,
         cost INTEGER NOT NULL DEFAULT 0, started_at INTEGER NOT NULL, finished_at INTEGER) WITHOUT ROWID""",
     "CREATE INDEX runs_by_time ON runs (started_at)",

@@ -27,7 +27,9 @@ def bring_up(connection: sqlite3.Connection, path: Path, read_only: bool) -> Non
     if found == VERSION:
         return
     if read_only:
-        raise StoreUnavailable(f"the store {path} has schema {found}, {VERSION} is needed: open it once without mode=ro")
+        raise StoreUnavailable(
+            f"the store {path} has schema {found}, {VERSION} is needed: open it once without mode=ro"
+        )
     connection.execute("BEGIN IMMEDIATE")
     for version in range(_version(connection) + 1, VERSION + 1):  # again: another process may have migrated meanwhile
         for statement in MIGRATIONS[version]:

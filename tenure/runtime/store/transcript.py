@@ -35,7 +35,8 @@ def standing(db: sqlite3.Connection, workflow: str, seq: int) -> tuple[JsonObjec
 def between(db: sqlite3.Connection, workflow: str, first: int, end: int) -> list[tuple[int, str]]:
     """(seq, row text) for first ≤ seq < end, in order."""
     rows = db.execute(
-        "SELECT seq, row FROM transcript WHERE workflow = ? AND seq >= ? AND seq < ? ORDER BY seq", (workflow, first, end)
+        "SELECT seq, row FROM transcript WHERE workflow = ? AND seq >= ? AND seq < ? ORDER BY seq",
+        (workflow, first, end),
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -43,7 +44,8 @@ def between(db: sqlite3.Connection, workflow: str, first: int, end: int) -> list
 def state_before(db: sqlite3.Connection, workflow: str, end: int) -> list[JsonObject]:
     """The rows before `end` that changed the run's state, in order."""
     rows = db.execute(
-        "SELECT state FROM transcript WHERE workflow = ? AND seq < ? AND state IS NOT NULL ORDER BY seq", (workflow, end)
+        "SELECT state FROM transcript WHERE workflow = ? AND seq < ? AND state IS NOT NULL ORDER BY seq",
+        (workflow, end),
     )
     return [{"state": json.loads(row[0])} for row in rows]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,7 +59,7 @@ async def embedded(
     task_queue: str = "tenure",
     strict_sandbox: bool = False,
     **settings: Any,  # Any: the fields of Settings
-) -> AsyncIterator[Embedded]:
+) -> AsyncGenerator[Embedded]:
     """Start everything, serve `agents`, leave nothing behind.
 
     `claude` is a ScriptedClaude or a script for one; without it the environment's ANTHROPIC_API_KEY is used. `home` keeps

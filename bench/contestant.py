@@ -1,0 +1,57 @@
+"""A contestant: one process that holds a client and a worker, makes runs on request and says what they cost it.
+
+Standard library only: peers run this in an environment without Tenure. The driver (`bench.measure`) writes one JSON line
+`{"runs": N, "message": "..."}` and reads one back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+
+async def compete(once: Callable[[str], Awaitable[tuple[str, str]]]) -> None:
+    """Answer batches until stdin closes. `once(message)` makes one run and returns (workflow id, answer)."""
+    _say({"ready": True})
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        _say(await _batch(once, **json.loads(line)))
+
+
+async def _batch(once: Callable[[str], Awaitable[tuple[str, str]]], runs: int, message: str) -> dict[str, Any]:
+    latencies: list[float] = []
+    workflow = answer = ""
+    threads, cpu = threads_cpu(), time.process_time()
+    for _ in range(runs):
+        begun = time.perf_counter()
+        workflow, answer = await once(message)
+        latencies.append(time.perf_counter() - begun)
+    spent = time.process_time() - cpu
+    by_thread = {name: s - threads.get(name, 0.0) for name, s in threads_cpu().items()}
+    return {"cpu": spent / runs, "latencies": latencies, "workflow": workflow, "answer": answer, "threads": by_thread}
+
+
+def threads_cpu() -> dict[str, float]:
+    """CPU seconds so far by thread name (Linux; elsewhere empty), the numbers of a pool's threads left out."""
+    found: dict[str, float] = {}
+    own = {str(thread.native_id): thread.name for thread in threading.enumerate()}
+    for stat in Path("/proc/self/task").glob("*/stat"):
+        try:
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue  # the thread ended between the listing and the look
+        user, system = rest.split()[11:13]
+        name = own.get(stat.parent.name, name).rstrip("0123456789_-")
+        found[name] = found.get(name, 0.0) + (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def _say(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()

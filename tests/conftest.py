@@ -1,0 +1,22 @@
+"""Fixtures that every test may ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.waiting import eventually
+
+__all__ = ["eventually"]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test sees no key, no server and no store but those it makes itself."""
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_BASE_URL",
+        "TENURE_HOME",
+        "TENURE_DATABASE_URL",
+    ):
+        monkeypatch.delenv(name, raising=False)
