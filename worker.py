@@ -104,6 +104,7 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
             "no approver root: set TENURE_APPROVER_ROOT to the public key that vouches for approvers, or run `tenure dev` once"
         )
     claude = Claude(env)
+    claude.open()
     return Resources(
         store=Store.open(settings.database_url),
         blobs=Blobs(settings.blob_url),

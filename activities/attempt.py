@@ -77,7 +77,7 @@ async def attempt(tool: Tool, ctx: ToolContext, arguments: dict[str, Any], timeo
         return Broke(f"{tool.name} did not return within {timeout:g} s")
     except asyncio.CancelledError:
         return Dropped(known=False)
-    except Exception as error:  # noqa: BLE001  # a tool may raise anything; what it raised is an outcome, not a fault of ours
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a tool may raise anything; what it raised is an outcome, not a fault of ours
         return Broke(f"{type(error).__name__}: {error}")
 
 

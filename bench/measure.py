@@ -20,6 +20,8 @@ from tenure.runtime.temporal import start_server
 
 ROOT = Path(__file__).parent.parent
 LINE_LIMIT = 2**24  # bytes of one line from a contestant
+# Without bytecode caches the sandbox compiles workflow modules again in every run: nobody deploys like that.
+NOT_INHERITED = ("TENURE_", "TEMPORAL_", "ANTHROPIC_", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,17 @@ async def stage() -> AsyncGenerator[Stage]:
             server = await start_server()
         stack.push_async_callback(server.shutdown)
         address = server.client.service_client.config.target_host
-        claude = await stack.enter_async_context(_process("-m", "tenure.testing.scripted_claude", "--script", "bench.work:reply"))
+        claude = await stack.enter_async_context(
+            _process("-m", "tenure.testing.scripted_claude", "--script", "bench.work:reply")
+        )
         url = (await _line(claude)).strip()
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("TENURE_", "TEMPORAL_", "ANTHROPIC_"))}
-        env = {**own, "TEMPORAL_ADDRESS": address, "ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "scripted"}
+        env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)},
+            "TEMPORAL_ADDRESS": address,
+            "ANTHROPIC_BASE_URL": url,
+            "ANTHROPIC_API_KEY": "scripted",
+            "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
+        }
         yield Stage(server.client, env, folder)
 
 
@@ -76,7 +85,9 @@ class Contestant:
 
     def summary(self) -> dict[str, Any]:
         """Medians per run, in milliseconds."""
-        threads = {name: round(1000 * s / self.runs, 1) for name, s in sorted(self.threads.items(), key=lambda t: -t[1])}
+        threads = {
+            name: round(1000 * s / self.runs, 1) for name, s in sorted(self.threads.items(), key=lambda t: -t[1])
+        }
         return {
             "cpu_ms": spread(self.cpu),
             "latency_ms": spread(self.latencies),
@@ -95,7 +106,9 @@ async def contestant(name: str, at: Stage, *command: str, python: str = sys.exec
         yield Contestant(name, process)
 
 
-async def interleave(contestants: Sequence[Contestant], rounds: int, runs: int, message: str, *, warm: int | None = None) -> None:
+async def interleave(
+    contestants: Sequence[Contestant], rounds: int, runs: int, message: str, *, warm: int | None = None
+) -> None:
     """Batches in turn, in alternating order, so that a neighbour's load falls on everyone alike."""
     for one in contestants:
         await one.batch(warm or runs, message, keep=False)

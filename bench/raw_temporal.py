@@ -111,7 +111,9 @@ async def serving(database: Path) -> AsyncGenerator[Client]:
     """A client of TEMPORAL_ADDRESS whose worker runs while the block does."""
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=pydantic_data_converter)
     made = Activities(database)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("pydantic", "pydantic_core", "annotated_types", "anthropic")
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(
+        "pydantic", "pydantic_core", "annotated_types", "anthropic"
+    )
     async with Worker(
         client,
         task_queue=QUEUE,

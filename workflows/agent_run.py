@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
-from tenure.errors import TenureError
+from tenure.errors import BadInput, TenureError
 from tenure.run import (
     INLINE_LIMIT,
     Note,
@@ -41,15 +41,17 @@ class AgentRun:
     """The run itself; what it knows is in `carry.Run`, what a turn does is in `turn`, people are asked in `ask`."""
 
     @workflow.init
-    def __init__(self, request: RunRequest) -> None:
+    def __init__(self, request: RunRequest | None = None) -> None:
         """State exists before the first signal arrives."""
-        self._run = carry.begin(request)
+        self._run = carry.begin(request or RunRequest(agent=""))
         self._desk = Desk(self._run)
         self._resolved = 0
 
     @workflow.run
-    async def run(self, request: RunRequest) -> Outcome:
+    async def run(self, request: RunRequest | None = None) -> Outcome:
         """Live until a terminal condition. Fails with `RunFailed` only when the run could not be carried out."""
+        if request is None:  # a raw start may send nothing at all
+            raise BadInput("AgentRun takes one RunRequest: start runs with `agent.start(...)` or `tenure run`")
         try:
             stop = await self._live()
         except (asyncio.CancelledError, ActivityError, TenureError) as error:
@@ -143,25 +145,27 @@ class AgentRun:
         )
 
     @workflow.signal(description="Answer the open request: one compact JWS, as `tenure approve --print` gives it")
-    def answer(self, token: Any = None) -> None:  # Any: whatever somebody sends must be refused, not raise
+    def answer(self, *sent: Any) -> None:  # Any: whatever somebody sends, and however much, must not raise
         """An answer arrives; it is verified before it counts."""
-        self._desk.drop(token)
+        for token in sent:
+            self._desk.drop(token)
 
     @workflow.update(name="answer", description="Answer the open request and hear what became of it")
-    async def answer_and_wait(self, token: Any = None) -> Verdict:  # Any: as for the signal
+    async def answer_and_wait(self, *sent: Any) -> Verdict:  # Any: as for the signal
         """The same answer as an update: returns the verdict on it."""
-        self._desk.drop(token)
-        return await self._desk.verdict_on(str(token))
+        return await self._desk.verdict_on(self._desk.drop(sent[0]))
 
     @answer_and_wait.validator
-    def _is_asking(self, token: Any = None) -> None:  # Any: as for the signal
+    def _is_asking(self, *sent: Any) -> None:  # Any: as for the signal
+        if len(sent) != 1:
+            raise ValueError("an answer is one compact JWS")
         if self._run.waiting_for is None:
             raise ValueError("this run asks nothing now")
 
     @workflow.signal(description="Tell the agent something before its next turn (untrusted text)")
-    def add_context(self, text: Any = "") -> None:  # Any: as for `answer`
+    def add_context(self, *sent: Any) -> None:  # Any: as for `answer`
         """More context, taken up before the next turn."""
-        told = str(text)
+        told = "\n".join(str(text) for text in sent)
         if len(told.encode("utf-8", "replace")) > INLINE_LIMIT:
             told = f"[{len(told):,} characters of added context were refused: at most {INLINE_LIMIT:,} bytes are taken]"
         self._run.context.append(told)

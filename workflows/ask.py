@@ -39,10 +39,12 @@ class Desk:
         """Nothing is looked at here any more: whoever waits for a verdict is told so."""
         self._closed = True
 
-    def drop(self, token: object) -> None:
+    def drop(self, token: object) -> str:
         """An answer arrives. It may be anything; only its text is kept, and one character more than is ever read."""
+        text = str(token)[: TOKEN_LIMIT + 1]
         if len(self._run.inbox) < INBOX_LIMIT:
-            self._run.inbox.append(str(token)[: TOKEN_LIMIT + 1])
+            self._run.inbox.append(text)
+        return text
 
     async def verdict_on(self, token: str) -> Verdict:
         """What became of `token`, once it was looked at."""

@@ -29,7 +29,7 @@ class Reply:
 
 
 class Claude:
-    """The Anthropic client, made on first use because importing it takes seconds. `ANTHROPIC_BASE_URL` decides whom to ask."""
+    """The Anthropic client. `ANTHROPIC_BASE_URL` decides whom to ask. `open` it before the first run."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._key = env.get("ANTHROPIC_API_KEY") or env.get("ANTHROPIC_AUTH_TOKEN")
@@ -39,6 +39,10 @@ class Claude:
                 "no way to reach Claude: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a stand-in "
                 "(tenure.testing.ScriptedClaude)"
             )
+
+    def open(self) -> None:
+        """Import and make the client now: it takes seconds, in which the heartbeats of a running attempt would stop."""
+        self.client  # noqa: B018
 
     @cached_property
     def client(self) -> AsyncAnthropic:

@@ -35,11 +35,9 @@ class Store:
         try:
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            connection = _connect(path, read_only)
-            schema.bring_up(connection, path, read_only)
+            return cls(_connect(path, read_only), str(path))
         except (sqlite3.Error, OSError) as error:
             raise _unavailable(path, error) from error
-        return cls(connection, str(path))
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns, committed; nothing of it stays when it raises. Raises StoreUnavailable."""
@@ -89,11 +87,20 @@ def _connect(path: Path, read_only: bool) -> Connection:
     connection = sqlite3.connect(
         f"file:{path}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
+    try:
+        _prepare(connection, path, read_only)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: Connection, path: Path, read_only: bool) -> None:
     connection.row_factory = sqlite3.Row
     if not read_only:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # a committed intent survives power loss, not only a crash
-    return connection
+    schema.bring_up(connection, path, read_only)
 
 
 def _parse(url: str) -> tuple[Path, bool]:

@@ -1,0 +1,169 @@
+"""Requests and answers: `pending`, `approve`, `deny`, `answer`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tenure.client import Tenure
+    from tenure.run import Request, Verdict
+
+
+def _signing(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's decorators
+    """The options every answer has."""
+    for decorate in (
+        click.option(
+            "--print", "only_print", is_flag=True, help="Print the token, for the Temporal UI, and send nothing."
+        ),
+        click.option("--note", default="", help="A word on why; it is recorded, and Claude reads it after a denial."),
+        click.option("--as", "principal", default="operator", show_default=True, help="Which key signs."),
+        click.argument("request"),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def pending(as_json: bool) -> None:
+    """List what people are asked, the oldest first."""
+    from tenure.cli.connection import perform
+
+    async def work() -> None:
+        from tenure.cli import render
+        from tenure.cli.connection import connected, link
+
+        async with connected(server=False) as system:
+            opened = await system.approvals.pending()
+            given = [await _approved(system, request) for request in opened]
+        if as_json:
+            told = zip(opened, given, strict=True)
+            render.document(
+                [{**r.model_dump(mode="json"), "approved_by": by, "url": link(system, r.workflow)} for r, by in told]
+            )
+        elif not opened:
+            click.echo("nothing is pending: no run waits for a person")
+        for request, by in zip(opened, given, strict=True) if not as_json else ():
+            _print_request(request, by)
+
+    perform(work())
+
+
+@click.command()
+@_signing
+def approve(request: str, principal: str, note: str, only_print: bool) -> int:
+    """Approve REQUEST."""
+    return _answer(request, "approve", principal, note, only_print)
+
+
+@click.command()
+@_signing
+def deny(request: str, principal: str, note: str, only_print: bool) -> int:
+    """Deny REQUEST."""
+    return _answer(request, "deny", principal, note, only_print)
+
+
+@click.command()
+@_signing
+@click.argument("choice")
+def answer(request: str, choice: str, principal: str, note: str, only_print: bool) -> int:
+    """Answer REQUEST with CHOICE: `happened`, `did-not` or `stop` for an effect in doubt."""
+    return _answer(request, choice, principal, note, only_print)
+
+
+def _answer(part: str, choice: str, principal: str, note: str, only_print: bool) -> int:
+    from tenure.cli.connection import perform
+
+    async def work() -> int:
+        from tenure.cli.connection import connected
+        from tenure.runtime import keys
+
+        async with connected(server=not only_print) as system:
+            request = await system.approvals.find(part)
+            key = keys.load(system.settings.home / "keys", principal)
+            token = system.approvals.sign(request, choice, principal, key, note)
+            if only_print:
+                click.echo(token)
+                return 0
+            _print_request(request, await _approved(system, request), how=False)
+            verdict = await system.approvals.send(request, token)
+            return _tell(request, principal, verdict, await _approved(system, request))
+
+    return perform(work())
+
+
+def _tell(request: Request, principal: str, verdict: Verdict | None, approved: list[str]) -> int:
+    if verdict is None:
+        click.echo(
+            f"tenure: sent, but no worker has looked at the answer yet; it counts as soon as one does "
+            f"(`tenure show {request.workflow.rpartition(':')[2]}`)",
+            err=True,
+        )
+        return 1
+    if not verdict.accepted:
+        click.echo(f"tenure: refused: {verdict.reason}", err=True)
+        return 1
+    missing = request.quorum - len(approved)
+    if verdict.choice != "approve" or missing <= 0:
+        click.echo(f"{verdict.choice} by {verdict.principal} counts: the run goes on")
+        return 0
+    click.echo(f"approved by {verdict.principal}: {len(approved)} of {request.quorum}")
+    click.echo(f"{missing} more must approve: tenure approve {request.id} --as {_another(approved)}")
+    return 0
+
+
+async def _approved(system: Tenure, request: Request) -> list[str]:
+    """Who has approved so far."""
+    from tenure.run import Verdict
+
+    found = await system.require_store().read(
+        lambda db: db.execute(
+            "SELECT body FROM answers WHERE request = ? AND accepted = 1 ORDER BY at", (request.id,)
+        ).fetchall()
+    )
+    given = [Verdict.model_validate_json(row["body"]) for row in found]
+    return list(dict.fromkeys(verdict.principal for verdict in given if verdict.choice == "approve"))
+
+
+def _another(approved: list[str]) -> str:
+    from tenure.runtime.keys import LOCAL_PRINCIPALS
+
+    return next((name for name in LOCAL_PRINCIPALS if name not in approved), "SOMEBODY-ELSE")
+
+
+def _print_request(request: Request, approved: list[str], *, how: bool = True) -> None:
+    """Everything the answer will sign, and, with `how`, the commands that answer."""
+    from tenure.cli import render
+    from tenure.cli.page import what
+
+    rows = [
+        ("what", what(request.payload)),
+        ("why", request.why),
+        ("run", request.workflow),
+        (
+            "asked",
+            f"{render.ago(request.opened_at)}, for {request.user or 'nobody named'}, until {render.moment(request.deadline)}",
+        ),
+    ]
+    if request.quorum > 1:
+        given = f", {len(approved)} so far: {', '.join(approved)}" if approved else ""
+        rows.append(("needs", f"{request.quorum} different people{given}"))
+    if request.did_not_from:
+        rows.append(
+            ("did-not", f"can be said from {render.moment(request.did_not_from)} on: before, it may still happen")
+        )
+    if how:
+        rows += [("answer", line) for line in _commands(request, approved)]
+    click.echo(request.id)
+    render.console().print(render.pairs(rows))
+
+
+def _commands(request: Request, approved: list[str]) -> list[str]:
+    signed = f" --as {_another(approved)}" if approved else ""
+    if "approve" in request.choices:
+        return [f"tenure approve {request.id}{signed}", f"tenure deny {request.id}{signed} --note WHY"]
+    return [f"tenure answer {request.id} {choice}" for choice in request.choices]

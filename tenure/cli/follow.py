@@ -1,0 +1,180 @@
+"""A run while it happens: new steps as they are told, and what is in flight, from the server even when no worker answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from tenure.cli import render
+from tenure.run import Progress, Request, Step
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from temporalio.api.workflow.v1 import PendingActivityInfo
+
+    from tenure.client import RunHandle
+
+LOOK = 0.2  # seconds between two looks
+ANSWER = 1.0  # seconds a worker has to answer a query
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """An activity that is not done: its name (`decide`, `tool.<name>`), its attempt, whether a worker has it, and since when."""
+
+    name: str
+    attempt: int
+    started: bool
+    since: float  # seconds since the epoch
+
+    @property
+    def short(self) -> str:
+        """The tool's name, or that Claude thinks."""
+        return "Claude's turn" if self.name == "decide" else self.name.removeprefix("tool.")
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        what = "Claude is thinking" if self.name == "decide" else self.short
+        again = f", attempt {self.attempt}" if self.attempt > 1 else ""
+        return f"{what}{again}" if self.started else f"{what}: waits for a worker{again}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a run. `steps` are those not seen before; `silent` is for how many seconds no worker has answered."""
+
+    steps: list[Step]
+    flying: list[InFlight]
+    waiting_for: list[Request]
+    closed: bool
+    silent: float
+    progress: Progress | None = None
+
+
+async def follow(handle: RunHandle) -> AsyncGenerator[Look]:
+    """Look until the run is closed. Raises RPCError when the server does not know the run, or goes away."""
+    heard, told, progress, length = time.monotonic(), 0, None, -1
+    while True:
+        description = await handle.workflow.describe()
+        closed = description.status is not WorkflowExecutionStatus.RUNNING
+        if description.history_length != length:
+            found = await _ask(handle)
+            if found is not None:
+                progress, length, heard = found, description.history_length, time.monotonic()
+        elif progress is not None:
+            heard = time.monotonic()
+        steps = [step for step in progress.steps if step.at > told] if progress else []
+        told = max((step.at for step in steps), default=told)
+        flying = [_in_flight(info) for info in description.raw_description.pending_activities]
+        waiting = [] if closed or progress is None else progress.waiting_for
+        yield Look(steps, flying, waiting, closed, time.monotonic() - heard, progress)
+        if closed:
+            return
+        await asyncio.sleep(LOOK)
+
+
+async def _ask(handle: RunHandle) -> Progress | None:
+    try:
+        return await asyncio.wait_for(handle.progress(), ANSWER)
+    except (RPCError, TimeoutError):
+        return None
+
+
+def _in_flight(info: PendingActivityInfo) -> InFlight:
+    started = info.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+    since = info.last_started_time if started else info.scheduled_time
+    return InFlight(info.activity_type.name, info.attempt, started, since.ToMilliseconds() / 1000)
+
+
+@dataclass
+class Tree:
+    """The steps as they come, one line each; on a terminal, what is in flight stands below them and moves."""
+
+    console: Console
+    live: Live | None = None
+    look: Look | None = None
+    tokens: int = 0
+    cost: int = 0
+    note: str = ""
+    began: float = field(default_factory=time.monotonic)
+    warned: set[str] = field(default_factory=set[str])
+
+    def show(self, look: Look) -> None:
+        """Add what is new."""
+        self.look = look
+        for step in look.steps:
+            self._step(step)
+        for request in look.waiting_for:
+            self.once(request.id, _waits(request))
+
+    def event(self, text: str, style: str = "bold") -> None:
+        """A line of our own between the steps."""
+        self._add(render.clock(round(time.time() * 1000)), "!", text, style=style)
+
+    def once(self, key: str, text: str) -> None:
+        """An event that is told once."""
+        if key not in self.warned:
+            self.warned.add(key)
+            self.event(text, "yellow")
+
+    def _step(self, step: Step) -> None:
+        self.tokens, self.cost = self.tokens + step.tokens, self.cost + step.cost
+        turn = step.what.startswith("Claude: ")
+        guide = "●" if turn else "└"
+        text = step.what if turn else f" {step.what}"
+        figures = (
+            render.seconds(step.took),
+            f"{step.tokens:,}" if step.tokens else "",
+            render.money(step.cost) if step.cost else "",
+        )
+        self._add(render.clock(step.at), guide, text, *figures, style="" if step.ok else "red")
+
+    def _add(self, *cells: str, style: str = "") -> None:
+        table = render.columns()
+        table.add_row(*cells, *[""] * (6 - len(cells)), style=style)
+        self.console.print(table)
+
+    def __rich__(self) -> RenderableType:
+        """What stands below the steps: drawn again several times a second."""
+        from rich.console import Group
+        from rich.spinner import Spinner
+
+        lines = [Spinner("dots", text=self._flying(one)) for one in (self.look.flying if self.look else [])]
+        total = f"{time.monotonic() - self.began:.1f} s · {self.tokens:,} tokens · {render.money(self.cost)}"
+        return Group(*lines, *([self.note] if self.note else []), total)
+
+    def _flying(self, one: InFlight) -> str:
+        return f"{one.told}  {time.time() - one.since:.1f} s"
+
+
+def _waits(request: Request) -> str:
+    first = request.choices[0]
+    command = (
+        f"tenure approve {request.id}"
+        if first == "approve"
+        else f"tenure answer {request.id} {'|'.join(request.choices)}"
+    )
+    return f"waits for a person: {request.why}; `{command}`"
+
+
+@contextmanager
+def tree(console: Console) -> Generator[Tree]:
+    """A tree that is live on a terminal and plain lines elsewhere."""
+    from rich.live import Live
+
+    made = Tree(console)
+    if not console.is_terminal:
+        yield made
+        return
+    with Live(made, console=console, refresh_per_second=8, transient=True):
+        yield made

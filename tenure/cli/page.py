@@ -1,0 +1,154 @@
+"""The story of a run as a page in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenure.cli import render
+from tenure.cli.story import Answered, Asked, Call, Claude, Message, Step, Story
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+RESULT_SHOWN = 400  # characters of a result on the page
+EFFECTS = {
+    "done": "done",
+    "raised": "raised: nobody knows whether it took effect, and Claude was told so",
+    "intent": "in flight",
+    "in_doubt": "IN DOUBT: a start left no result",
+}
+
+
+def print_story(story: Story, url: str) -> None:
+    """Head, steps, requests, and what an operator must not overlook at the end."""
+    console = render.console()
+    console.print(render.pairs(_head(story), indent=0))
+    console.print(url, soft_wrap=True)
+    console.print()
+    table = render.columns()
+    for step in story.steps:
+        _add(table, step)
+    console.print(table)
+    for asked in story.requests:
+        console.print()
+        console.print(render.pairs(_request(asked), indent=0))
+    for line in _warnings(story):
+        console.print()
+        console.print(line, style="bold yellow")
+
+
+def _head(story: Story) -> list[tuple[str, str]]:
+    run = story.run
+    took = None if run.finished_at is None else run.finished_at - run.started_at
+    why = f" ({run.stop_reason})" if run.stop_reason else ""
+    lasting = f", took {render.seconds(took)}" if took is not None else f", {render.ago(run.started_at)}"
+    turns = sum(isinstance(step, Claude) for step in story.steps)
+    calls = sum(isinstance(step, Call) for step in story.steps)
+    who = "".join(f", {name} {told}" for name, told in (("user", run.user), ("role", run.role)) if told)
+    rows = [
+        ("run", run.workflow),
+        ("status", f"{story.status}{why}"),
+        ("agent", f"{run.agent}@{run.fingerprint[:8]}, tenant {run.tenant}{who}"),
+        ("began", f"{render.moment(run.started_at)}{lasting}"),
+        (
+            "spent",
+            f"{render.count(turns, 'turn')}, {render.count(calls, 'call')}, {story.tokens:,} tokens, {render.money(story.cost)}",
+        ),
+    ]
+    if story.status == "failed" and run.message:
+        rows.append(("why", run.message))
+    return rows
+
+
+def _add(table: Table, step: Step) -> None:
+    at = render.clock(step.span.at if step.span else None)
+    took = render.seconds(step.span.took if step.span else None)
+    match step:
+        case Message(text=text):
+            table.add_row(at, "▸", render.shown(text, RESULT_SHOWN))
+        case Claude(text=text, tokens=tokens, cost=cost):
+            told = text or "(no words)"
+            table.add_row(at, "●", told, took, f"{tokens:,}", render.money(cost), style="" if text else "dim")
+        case Call():
+            _add_call(table, step, at, took)
+
+
+def _add_call(table: Table, call: Call, at: str, took: str) -> None:
+    attempts = call.span.attempts if call.span else 1
+    again = f"  ({attempts} attempts)" if attempts > 1 else ""
+    table.add_row(
+        at, "└", f"{render.call(call.tool, call.arguments)}{again}", took, style="red" if call.ok is False else ""
+    )
+    if call.effect is not None:
+        starts = f", started {call.effect.starts} times" if call.effect.starts > 1 else ""
+        style = "bold yellow" if call.effect.status == "in_doubt" else "dim"
+        table.add_row("", "", f"effect {EFFECTS[call.effect.status]}{starts}", style=style)
+    if call.ok is None:
+        table.add_row("", "", "no result yet", style="dim")
+    else:
+        table.add_row(
+            "",
+            "",
+            f"{'→' if call.ok else '✗'} {render.shown(call.result, RESULT_SHOWN)}",
+            style="dim" if call.ok else "red",
+        )
+
+
+def _request(asked: Asked) -> list[tuple[str, str]]:
+    request = asked.request
+    rows = [
+        ("request", f"{request.id}, asked {render.moment(request.opened_at)}"),
+        ("what", what(request.payload)),
+        ("why", request.why),
+    ]
+    rows += [("answer", _answer(answer)) for answer in asked.answers]
+    return [*rows, ("end", _end(asked))]
+
+
+def what(payload: dict[str, object]) -> str:
+    """What a request is about: the call in full, and whatever else the person decides on."""
+    rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments")}
+    arguments = payload.get("arguments")
+    told = render.call(str(payload.get("tool", "")), arguments if isinstance(arguments, dict) else {})  # pyright: ignore[reportUnknownArgumentType]  # JSON
+    return told + "".join(f", {name} {value}" for name, value in rest.items())
+
+
+def _answer(answer: Answered) -> str:
+    verdict, at = answer.verdict, render.clock(answer.at)
+    note = f" “{verdict.note}”" if verdict.note else ""
+    if verdict.accepted:
+        return f"{at} {verdict.choice} by {verdict.principal}{note}"
+    return f"{at} REFUSED: {verdict.reason}"
+
+
+def _end(asked: Asked) -> str:
+    if asked.closed_at is None:
+        approved = len({a.verdict.principal for a in asked.answers if a.verdict.accepted})
+        needed = f"{approved} of {asked.request.quorum} approvals, " if asked.request.quorum > 1 else ""
+        return f"open: {needed}until {render.moment(asked.request.deadline)}"
+    if asked.choice == "void":
+        return f"{render.clock(asked.closed_at)} void: the run ended first"
+    by = f" by {asked.principal}" if asked.principal else ""
+    return f"{render.clock(asked.closed_at)} {asked.choice}{by}"
+
+
+def _warnings(story: Story) -> list[str]:
+    told = [
+        f"IN DOUBT: nobody knows whether {call.tool} (row {call.row}) took effect. "
+        + (
+            "Find out and answer the request."
+            if story.run.finished_at is None
+            else "The run is over: find out, and mend it by hand."
+        )
+        for call in story.in_doubt
+    ]
+    told += [f"Waiting for a person: tenure {command(asked)}" for asked in story.requests if asked.closed_at is None]
+    return told + ([story.missing] if story.missing else [])
+
+
+def command(asked: Asked) -> str:
+    """How an open request is answered."""
+    request = asked.request
+    return (
+        f"approve {request.id}" if "approve" in request.choices else f"answer {request.id} {'|'.join(request.choices)}"
+    )

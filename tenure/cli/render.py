@@ -1,0 +1,132 @@
+"""How things are shown: 80 columns, colour on a terminal only, and nothing cut that a person decides on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tenure.run import Json, JsonObject
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDEST = 110  # columns: longer lines of prose are hard to read
+STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "waiting": "yellow",
+    "running": "cyan",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes text as it is: no markup in it, no emoji codes, no guessed highlights."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    made.width = min(made.width, WIDEST)
+    return made
+
+
+def document(value: Json) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def columns() -> Table:
+    """Rows of a story: clock, guide, text, took, tokens, cost."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(width=8, no_wrap=True, style="dim")
+    table.add_column(width=1, no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_column(width=7, justify="right", no_wrap=True)
+    table.add_column(width=7, justify="right", no_wrap=True, style="dim")
+    table.add_column(width=8, justify="right", no_wrap=True, style="dim")
+    return table
+
+
+def pairs(rows: Iterable[tuple[str, str]], indent: int = 2) -> Table:
+    """Names and what they are, one below the other."""
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, told in rows:
+        table.add_row(Padding(name, (0, 0, 0, indent)), told)
+    return table
+
+
+def listing(names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> Table:
+    """A table without lines whose first column is never cut, because one copies from it."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for index, name in enumerate(names):
+        table.add_column(
+            name,
+            no_wrap=True,
+            overflow="fold" if index == 0 else "ellipsis",
+            justify="right" if index in right else "left",
+        )
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def money(micro: int) -> str:
+    """Micro-dollars as dollars."""
+    return f"${micro / 1_000_000:.4f}"
+
+
+def clock(at: int | None) -> str:
+    """The local time of day of a moment in milliseconds."""
+    return "" if at is None else datetime.fromtimestamp(at / 1000).strftime("%H:%M:%S")
+
+
+def moment(at: int) -> str:
+    """The local date and time of a moment in milliseconds."""
+    return datetime.fromtimestamp(at / 1000).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds(milliseconds: int | None) -> str:
+    """A duration as people say it."""
+    if milliseconds is None:
+        return ""
+    value = milliseconds / 1000
+    if value < 100:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.0f} h"
+
+
+def ago(at: int) -> str:
+    """How long ago a moment was."""
+    return f"{seconds(max(0, round(time.time() * 1000) - at))} ago"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 turn`, `2 turns`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def call(tool: str, arguments: JsonObject) -> str:
+    """A tool call as one would write it, uncut."""
+    told = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    return f"{tool}({told})"
+
+
+def shown(value: Json, limit: int) -> str:
+    """A value as text, cut with a word about what is missing."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} characters more: --json has them)"

@@ -1,0 +1,267 @@
+"""One run, told in full: from the store, with times from Temporal's history and, while it lives, its own progress."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from tenure.client.story import tool_calls_of
+from tenure.errors import NotFound
+from tenure.run import Json, JsonObject, Kind, Progress, Request, Verdict
+from tenure.runtime.blobs import Blobs
+from tenure.runtime.store import Connection, effects, runs, transcript
+from tenure.runtime.store.runs import RunRow
+from tenure.transcript import answer_text, tool_calls
+
+if TYPE_CHECKING:
+    from tenure.cli.timeline import Span
+    from tenure.client import Tenure
+
+AWAY = "the Temporal server does not answer: times and what happens right now are missing"
+ALL_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class EffectTold:
+    """The effect record of a call. `in_doubt`: a start left no result, and nobody has said whether it took effect."""
+
+    status: Literal["intent", "done", "raised", "in_doubt"]
+    starts: int
+    started_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a person or a client said."""
+
+    row: int
+    text: str
+    kind: Literal["message"] = "message"
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Claude:
+    """A turn of Claude's."""
+
+    row: int
+    text: str
+    tokens: int
+    cost: int
+    stop: str
+    kind: Literal["claude"] = "claude"
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call. `ok` is None while it has no result."""
+
+    row: int
+    tool: str
+    arguments: JsonObject
+    ok: bool | None
+    result: Json
+    effect: EffectTold | None
+    kind: Literal["call"] = "call"
+    span: Span | None = None
+
+
+Step: TypeAlias = Message | Claude | Call
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer somebody gave, and what became of it."""
+
+    at: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request with its answers and its end."""
+
+    request: Request
+    closed_at: int | None
+    choice: str | None
+    principal: str | None
+    answers: list[Answered] = field(default_factory=list[Answered])
+
+
+@dataclass(frozen=True)
+class Story:
+    """The whole story. `status` is Temporal's word where the store has not heard of the end."""
+
+    run: RunRow
+    status: str
+    steps: list[Step]
+    requests: list[Asked]
+    progress: Progress | None = None
+    missing: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """All tokens so far."""
+        return sum(step.tokens for step in self.steps if isinstance(step, Claude))
+
+    @property
+    def cost(self) -> int:
+        """Micro-dollars so far."""
+        return sum(step.cost for step in self.steps if isinstance(step, Claude))
+
+    @property
+    def in_doubt(self) -> list[Call]:
+        """The calls of which nobody knows whether they took effect."""
+        return [s for s in self.steps if isinstance(s, Call) and s.effect and s.effect.status == "in_doubt"]
+
+
+async def collect(system: Tenure, workflow: str) -> Story:
+    """Everything there is to say of a run. Raises NotFound when the store does not know it."""
+    store, blobs = system.require_store(), system.blobs
+    story = await store.read(lambda db: _stored(db, workflow, blobs))
+    if story is None:
+        raise NotFound(
+            f"no run {workflow!r} in {store.where}: `tenure runs` lists them; one no worker has taken is not there"
+        )
+    return await _live(system, story)
+
+
+async def _live(system: Tenure, story: Story) -> Story:
+    from temporalio.client import WorkflowExecutionStatus
+    from temporalio.service import RPCError
+
+    from tenure.cli.timeline import spans
+
+    workflow = story.run.workflow
+    try:
+        description = await system.temporal.get_workflow_handle(workflow).describe()
+        timed = await spans(system.temporal, workflow)
+    except (RPCError, RuntimeError):  # RuntimeError: a lazy client that cannot connect
+        return replace(story, missing=AWAY)
+    story = replace(story, steps=[replace(step, span=timed.get(step.row)) for step in story.steps])
+    if story.run.finished_at is not None:
+        return story
+    if description.status is not WorkflowExecutionStatus.RUNNING:
+        ended = description.status.name.lower() if description.status else "unknown"
+        return replace(story, status=ended)
+    return replace(story, progress=await _progress(system, workflow))
+
+
+async def _progress(system: Tenure, workflow: str) -> Progress | None:
+    import asyncio
+
+    from temporalio.service import RPCError
+
+    from tenure.client import RunHandle
+
+    try:
+        return await asyncio.wait_for(RunHandle(workflow, system).progress(), 2.0)
+    except (RPCError, TimeoutError):
+        return None  # no worker is there to answer; what the store knows is told all the same
+
+
+def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
+    run = runs.get(db, workflow)
+    if run is None:
+        return None
+    asked = _requests(db, workflow)
+    doubted = {one.request.seq for one in asked if one.closed_at is None and one.request.kind is Kind.IN_DOUBT}
+    records = {
+        row["seq"]: EffectTold(
+            "in_doubt" if row["status"] == "intent" and (run.finished_at or row["seq"] in doubted) else row["status"],
+            row["generation"],
+            row["started_at"],
+            row["ended_at"],
+        )
+        for row in effects.of_run(db, workflow)
+    }
+    return Story(run, run.status, list(_steps(db, workflow, records, blobs)), asked)
+
+
+def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs: Blobs | None) -> Iterator[Step]:
+    rows = {seq: json.loads(text) for seq, text in transcript.between(db, workflow, 0, ALL_ROWS)}
+    made = iter(tool_calls_of(rows.values(), blobs))
+    for seq, row in rows.items():
+        match row["role"]:
+            case "assistant":
+                standing = transcript.standing(db, workflow, seq)
+                yield _claude(seq, row, standing[1] if standing else {})
+                for number, block in enumerate(tool_calls(row["content"]), seq + 1):
+                    done = next(made) if number in rows else {"ok": None, "result": None}
+                    yield Call(number, block["name"], block["input"], done["ok"], done["result"], records.get(number))
+            case "user":
+                yield Message(seq, "\n".join(row["texts"]) or f"(a message of {row['blob']['size']:,} bytes)")
+            case _:
+                pass  # a result: told with its call
+
+
+def _claude(seq: int, row: JsonObject, meta: JsonObject) -> Claude:
+    tokens = sum(meta.get("usage", {}).values())
+    return Claude(seq, answer_text(row["content"]), tokens, meta.get("cost", 0), meta.get("stop", ""))
+
+
+def _requests(db: Connection, workflow: str) -> list[Asked]:
+    answers = [
+        (row["request"], Answered(row["at"], Verdict.model_validate_json(row["body"])))
+        for row in db.execute("SELECT request, at, body FROM answers WHERE workflow = ? ORDER BY at", (workflow,))
+    ]
+    return [
+        Asked(
+            Request.model_validate_json(row["body"]),
+            row["closed_at"],
+            row["choice"],
+            row["principal"],
+            [answer for request, answer in answers if request == row["id"]],
+        )
+        for row in db.execute("SELECT * FROM requests WHERE workflow = ? ORDER BY opened_at", (workflow,))
+    ]
+
+
+def as_document(story: Story, url: str) -> JsonObject:
+    """The story as one JSON document. Times are milliseconds since the epoch, money is dollars as text."""
+    run = story.run
+    return {
+        "id": run.workflow,
+        "url": url,
+        **{name: getattr(run, name) for name in ("tenant", "agent", "fingerprint", "user", "role")},
+        "status": story.status,
+        **{name: getattr(run, name) for name in ("stop_reason", "message", "started_at", "finished_at")},
+        "tokens": story.tokens,
+        "cost_usd": dollars(story.cost),
+        "steps": [_step_document(step) for step in story.steps],
+        "requests": [_asked_document(asked) for asked in story.requests],
+        "waiting_for": [one.request.id for one in story.requests if one.closed_at is None],
+        "in_doubt": [{"row": call.row, "tool": call.tool} for call in story.in_doubt],
+        "missing": story.missing,
+    }
+
+
+def dollars(micro: int) -> str:
+    """Micro-dollars as exact dollars."""
+    return str(Decimal(micro) / 1_000_000)
+
+
+def _step_document(step: Step) -> JsonObject:
+    told = {name: value for name, value in vars(step).items() if name not in ("span", "effect", "cost")}
+    if isinstance(step, Claude):
+        told["cost_usd"] = dollars(step.cost)
+    if isinstance(step, Call):
+        told["effect"] = None if step.effect is None else vars(step.effect)
+    span = step.span
+    return {**told, "at": span and span.at, "took_ms": span and span.took, "attempts": span and span.attempts}
+
+
+def _asked_document(asked: Asked) -> JsonObject:
+    answers = [{"at": answer.at, **answer.verdict.model_dump(mode="json")} for answer in asked.answers]
+    return {
+        **asked.request.model_dump(mode="json"),
+        "closed_at": asked.closed_at,
+        "choice": asked.choice,
+        "principal": asked.principal,
+        "answers": answers,
+    }
