@@ -16,25 +16,28 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+Once = Callable[[str], Awaitable[tuple[str, str, list[Any]]]]
 
-async def compete(once: Callable[[str], Awaitable[tuple[str, str]]]) -> None:
-    """Answer batches until stdin closes. `once(message)` makes one run and returns (workflow id, answer)."""
+
+async def compete(once: Once) -> None:
+    """Answer batches until stdin closes. `once(message)` makes one run: its workflow id, answer and tool results."""
     _say({"ready": True})
     while line := await asyncio.to_thread(sys.stdin.readline):
         _say(await _batch(once, **json.loads(line)))
 
 
-async def _batch(once: Callable[[str], Awaitable[tuple[str, str]]], runs: int, message: str) -> dict[str, Any]:
+async def _batch(once: Once, runs: int, message: str) -> dict[str, Any]:
     latencies: list[float] = []
-    workflow = answer = ""
+    workflow, answer, results = "", "", list[Any]()
     threads, cpu = threads_cpu(), time.process_time()
     for _ in range(runs):
         begun = time.perf_counter()
-        workflow, answer = await once(message)
+        workflow, answer, results = await once(message)
         latencies.append(time.perf_counter() - begun)
     spent = time.process_time() - cpu
     by_thread = {name: s - threads.get(name, 0.0) for name, s in threads_cpu().items()}
-    return {"cpu": spent / runs, "latencies": latencies, "workflow": workflow, "answer": answer, "threads": by_thread}
+    last = {"workflow": workflow, "answer": answer, "results": results}
+    return {"cpu": spent / runs, "latencies": latencies, "threads": by_thread, **last}
 
 
 def threads_cpu() -> dict[str, float]:

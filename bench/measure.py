@@ -16,6 +16,7 @@ from typing import Any
 
 from temporalio.client import Client
 
+from tenure.runtime.history import events_of
 from tenure.runtime.temporal import start_server
 
 ROOT = Path(__file__).parent.parent
@@ -68,13 +69,14 @@ class Contestant:
     runs: int = 0
     workflow: str = ""
     answer: str = ""
+    results: list[Any] = field(default_factory=list[Any])
 
     async def batch(self, runs: int, message: str, *, keep: bool = True) -> None:
         """Make `runs` runs; the first batch of a process is not kept, because it pays for imports and caches."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"runs": runs, "message": message}).encode() + b"\n")
         told = json.loads(await _line(self.process))
-        self.workflow, self.answer = told["workflow"], told["answer"]
+        self.workflow, self.answer, self.results = told["workflow"], told["answer"], told["results"]
         if not keep:
             return
         self.runs += runs
@@ -128,6 +130,14 @@ def spread(values: Sequence[float], *, scale: float = 1000.0, digits: int = 1) -
     low, _, high = statistics.quantiles(ordered, n=4) if len(ordered) > 1 else (ordered * 3)
     named = {"median": statistics.median(ordered), "q1": low, "q3": high, "min": ordered[0]}
     return {name: round(value * scale, digits) for name, value in named.items()}
+
+
+async def history_of(client: Client, workflow: str) -> dict[str, int]:
+    """How many events a run has written, how many bytes they take, and how often it continued as new."""
+    events = [event async for event in events_of(client, workflow)]
+    starts = sum(event.HasField("workflow_execution_started_event_attributes") for event in events)
+    size = sum(event.ByteSize() for event in events)
+    return {"events": len(events), "history_bytes": size, "continuations": starts - 1}
 
 
 def emit(report: Mapping[str, Any]) -> None:

@@ -31,11 +31,11 @@ async def _main() -> None:
     server = WorkflowEnvironment.from_client(await connect())
     async with embedded(support, home=Path(os.environ["BENCH_FOLDER"]) / ".tenure", server=server) as system:
 
-        async def once(message: str) -> tuple[str, str]:
+        async def once(message: str) -> tuple[str, str, list[object]]:
             response = await support.run(message, client=system)
             if not response.success:
                 raise RuntimeError(f"{response.id} ended {response.stop_reason}: {response.message}")
-            return response.id, response.message
+            return response.id, response.message, [call["result"] for call in response.tool_calls]
 
         await compete(once)
 

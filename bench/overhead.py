@@ -9,8 +9,7 @@ import argparse
 import asyncio
 
 from bench import work
-from bench.measure import Contestant, Stage, contestant, emit, interleave, ratio, spread, stage
-from tenure.runtime.history import events_of
+from bench.measure import contestant, emit, history_of, interleave, ratio, spread, stage
 
 GOAL, AIM, EVENTS = 1.5, 1.25, 60
 
@@ -24,7 +23,7 @@ async def measure(rounds: int, runs: int) -> None:
     ):
         await interleave([ours, raw], rounds, runs, work.SUPPORT, warm=20)
         cpu = ratio(ours.cpu, raw.cpu)
-        history = {one.name: await _history(at, one) for one in (ours, raw)}
+        history = {one.name: await history_of(at.client, one.workflow) for one in (ours, raw)}
         emit({
             "bench": "overhead",
             "work": "4 model calls + 3 tool calls, 0 ms model",
@@ -39,11 +38,6 @@ async def measure(rounds: int, runs: int) -> None:
             "same_answer": ours.answer == raw.answer,
             "holds": cpu["median"] <= GOAL and history["tenure"]["events"] <= EVENTS and ours.answer == raw.answer,
         })  # fmt: skip
-
-
-async def _history(at: Stage, of: Contestant) -> dict[str, int]:
-    events = [event async for event in events_of(at.client, of.workflow)]
-    return {"events": len(events), "history_bytes": sum(event.ByteSize() for event in events)}
 
 
 def main() -> None:

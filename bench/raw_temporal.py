@@ -31,18 +31,26 @@ from bench.raw_workflows import ByReference, WholeMessages
 QUEUE = "raw"
 MODEL = "claude-sonnet-5-5"
 INSTRUCTIONS = "You are a customer support agent. Look the customer up before you act, and change as little as you can."
+TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
+STATUS = {"enum": ["open", "resolved", "closed"], "type": "string"}
+
+
+def _told(name: str, description: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    """What Claude is told of a tool."""
+    required = {"required": list(properties), "additionalProperties": False}
+    return {
+        "name": name,
+        "description": description,
+        "input_schema": {"type": "object", "properties": properties, **required},
+    }
+
+
 MANIFEST = [
-    {"name": "lookup_customer", "description": "Find a customer by e-mail address.", "input_schema": {
-        "type": "object", "properties": {"email": {"type": "string"}}, "required": ["email"], "additionalProperties": False}},
-    {"name": "get_tickets", "description": "Get a customer's support tickets.", "input_schema": {
-        "type": "object", "properties": {"customer_id": {"type": "string"}}, "required": ["customer_id"], "additionalProperties": False}},
-    {"name": "update_ticket", "description": "Update a ticket's status.", "input_schema": {
-        "type": "object", "properties": {"ticket_id": {"type": "string"}, "status": {"enum": ["open", "resolved", "closed"], "type": "string"}},
-        "required": ["ticket_id", "status"], "additionalProperties": False}},
-    {"name": "fetch", "description": "Fetch one page of a report.", "input_schema": {
-        "type": "object", "properties": {"number": {"type": "integer"}, "size": {"type": "integer"}, "query": {"type": "string"}},
-        "required": ["number", "size", "query"], "additionalProperties": False}},
-]  # fmt: skip
+    _told("lookup_customer", "Find a customer by e-mail address.", email=TEXT),
+    _told("get_tickets", "Get a customer's support tickets.", customer_id=TEXT),
+    _told("update_ticket", "Update a ticket's status.", ticket_id=TEXT, status=STATUS),
+    _told("fetch", "Fetch one page of a report.", number=WHOLE, size=WHOLE, query=TEXT),
+]
 
 
 class Activities:
@@ -127,10 +135,10 @@ async def serving(database: Path) -> AsyncGenerator[Client]:
 async def _main(kind: str) -> None:
     async with serving(Path(os.environ["BENCH_FOLDER"]) / "raw.db") as client:
 
-        async def once(message: str) -> tuple[str, str]:
+        async def once(message: str) -> tuple[str, str, list[Any]]:
             workflow, of = f"raw-{uuid.uuid4().hex}", WholeMessages if kind == "whole" else ByReference
             request = Request(message=message, results_in_history=kind == "reference-in-history")
-            return workflow, await client.execute_workflow(of.run, request, id=workflow, task_queue=QUEUE)
+            return workflow, await client.execute_workflow(of.run, request, id=workflow, task_queue=QUEUE), []
 
         await compete(once)
 

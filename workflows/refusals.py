@@ -20,6 +20,7 @@ def reason(error: ActivityError) -> str:
         case ApplicationError() as cause:
             return cause.message
         case TimeoutError() as cause:
-            return f"{error.activity_type} timed out ({cause.type.name if cause.type else 'unknown'})"
+            last = cause.cause.message if isinstance(cause.cause, ApplicationError) else "no attempt came to an end"
+            return f"{error.activity_type} was given up: {last}"
         case cause:
             return str(cause or error)

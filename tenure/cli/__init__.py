@@ -6,6 +6,9 @@ can mend is one line on stderr and exit code 2; an answer or a run that did not 
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -39,7 +42,22 @@ class Face(click.Group):
             code = _complain(f"refused: {error}", 1)
         except TenureError as error:
             code = _complain(str(error))
-        sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(code)
+
+    def __call__(self, *args: Any, **options: Any) -> NoReturn:  # Any: click's own
+        """The program: run a command, then leave without finalising the interpreter.
+
+        Threads of Temporal's core may still call into an interpreter that is being finalised, which aborts the process
+        with SIGABRT (temporalio/sdk-python 300) after everything was done right.
+        """
+        try:
+            self.main(*args, **options)
+        except SystemExit as left:
+            atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # nothing public runs them before os._exit
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(left.code if isinstance(left.code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order one meets them."""

@@ -159,7 +159,7 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True) -
     if how:
         rows += [("answer", line) for line in _commands(request, approved)]
     click.echo(request.id)
-    render.console().print(render.pairs(rows))
+    render.put(render.console(), render.pairs(rows))
 
 
 def _commands(request: Request, approved: list[str]) -> list[str]:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -51,6 +50,11 @@ class Accident:
         self.pids: list[int] = [here.worker.pid]
         self.at = self.back_at = 0.0  # seconds since the epoch
 
+    @property
+    def took(self) -> float:
+        """Seconds from the kill until a worker had the call again."""
+        return self.back_at - self.at
+
     def watch(self, look: Look) -> None:
         """Strike when it is time; afterwards note who is back."""
         if self.victim is None:
@@ -60,8 +64,7 @@ class Accident:
             return
         for one in look.flying:
             if one.name == self.victim.name and one.started and one.attempt > self.victim.attempt:
-                self.back_at = self.back_at or one.since
-                self._shown.note = ""
+                self._back(one)
 
     async def over(self) -> None:
         """Wait until the new worker serves, in case the run ended first. Raises what kept it from serving."""
@@ -84,21 +87,18 @@ class Accident:
         self._shown.note = "Temporal notices within 5 s that no heartbeat comes, and gives the call to the next worker"
         self._restart = asyncio.create_task(self._start_again())
 
+    def _back(self, again: InFlight) -> None:
+        if not self.back_at:
+            self.back_at = again.since
+            self._shown.note = ""
+            told = f"{again.short} begun again (attempt {again.attempt}), {self.took:.1f} s after the kill"
+            self._shown.event(told, "bold green")
+
     async def _start_again(self) -> None:
         await self._here.worker.ended()
-        await self._here.restart_worker()
+        await self._here.start_worker()
         self.pids.append(self._here.worker.pid)
-        self._shown.event(
-            f"worker started again (pid {self._here.worker.pid}); the run knows where it was", "bold green"
-        )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the store has of the call that was in flight: how often it was started, how often its end was recorded."""
-
-    starts: int = 0
-    ends: int = 0
+        self._shown.event(f"worker started again (pid {self._here.worker.pid})", "bold green")
 
 
 async def _demo() -> int:
@@ -136,7 +136,7 @@ async def _run(console: Console, here: Local, *, scripted: bool) -> tuple[Respon
         ("asked", MESSAGE),
         *(("note", note) for note in here.notes),
     ]
-    console.print(render.pairs(rows))
+    render.put(console, render.pairs(rows))
     console.print()
     with tree(console) as shown:
         accident = Accident(here, shown, scripted=scripted)
@@ -150,10 +150,10 @@ async def _run(console: Console, here: Local, *, scripted: bool) -> tuple[Respon
 def _introduce(console: Console, *, scripted: bool) -> None:
     console.print("Tenure demo: a run that survives kill -9", style="bold")
     if scripted:
-        told = "There is no ANTHROPIC_API_KEY, so a scripted stand-in answers instead of Claude. The rest is real: Temporal, the store, the worker, the tools."
+        console.print("There is no ANTHROPIC_API_KEY: a scripted stand-in answers in Claude's place.")
+        console.print("Everything else is real: Temporal, the store, the worker, the tools.")
     else:
-        told = f"Claude answers, with your ANTHROPIC_API_KEY{_at()}. This costs a few cents."
-    console.print(told)
+        console.print(f"Claude answers, with your ANTHROPIC_API_KEY{_at()}. This costs a few cents.")
     console.print()
 
 
@@ -179,29 +179,18 @@ async def _print_accident(
     console.print("\nWhat the kill did", style="bold")
     victim = accident.victim
     if victim is None:
-        console.print(
-            "Nothing: Claude ended before it made a call that is slow enough to be killed in. Run the demo again."
-        )
+        console.print("Nothing: no call ran long enough to be killed in the middle of it. Try again.")
         return
     rows = [
         ("in flight", f"{victim.short}, on worker {accident.pids[0]}"),
         ("done once", await _proof(here, response, victim)),
     ]
     if claude is not None:
-        rows.append(
-            (
-                "paid once",
-                f"{render.count(len(claude.requests), 'request')} for {render.count(response.iterations, 'turn')}: no turn was asked for twice",
-            )
-        )
+        asked, turns = len(claude.requests), render.count(response.iterations, "turn")
+        rows.append(("asked once", f"{render.count(asked, 'request')} to the stand-in for {turns}"))
     if accident.back_at:
-        rows.append(
-            (
-                "recovery",
-                f"{accident.back_at - accident.at:.1f} s from SIGKILL until worker {accident.pids[-1]} had the call",
-            )
-        )
-    console.print(render.pairs(rows))
+        rows.append(("recovery", f"{accident.took:.1f} s from SIGKILL until worker {accident.pids[-1]} had the call"))
+    render.put(console, render.pairs(rows))
 
 
 async def _proof(here: Local, response: Response, victim: InFlight) -> str:

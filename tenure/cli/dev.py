@@ -75,8 +75,11 @@ async def _dev(agents: list[str]) -> int:
             claude = stack.enter_context(ScriptedClaude(script, record=False))
             env = {"ANTHROPIC_BASE_URL": claude.base_url, "ANTHROPIC_API_KEY": "scripted"}
         async with local("dev", agents, env, _worker_says) as here:
-            await _greet(here, scripted=bool(env))
-            await _keep_up(here)
+            try:
+                await _greet(here, scripted=bool(env))
+                await _keep_up(here)
+            finally:
+                click.echo("stopping; runs under way go on with the next worker")
     return 0
 
 
@@ -99,7 +102,7 @@ async def _greet(here: Local, *, scripted: bool) -> None:
     ]
     console = render.console()
     console.print("\nTenure is up, until Ctrl-C.", style="bold")
-    console.print(render.pairs(rows))
+    render.put(console, render.pairs(rows))
     console.print("From another terminal, in this folder:", style="bold")
     for agent in await _served(here) or ["AGENT"]:
         click.echo(f'  tenure run {agent} "Hi, I\'m alice@example.com. I have a billing issue."')
@@ -123,7 +126,7 @@ async def _keep_up(here: Local) -> None:
         click.echo(f"  worker {here.worker.pid} ended (exit code {code}): it is started again in {pause:g} s")
         await asyncio.sleep(pause)
         try:
-            await here.restart_worker()
+            await here.start_worker()
             pause = 1.0
         except TenureError as error:
             click.echo(f"  {error}")

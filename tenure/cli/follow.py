@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from tenure.cli import render
-from tenure.run import Progress, Request, Step
+from tenure.run import Progress, Request, Step, StopReason
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -106,6 +106,7 @@ class Tree:
     tokens: int = 0
     cost: int = 0
     note: str = ""
+    headed: bool = False
     began: float = field(default_factory=time.monotonic)
     warned: set[str] = field(default_factory=set[str])
 
@@ -119,7 +120,9 @@ class Tree:
 
     def event(self, text: str, style: str = "bold") -> None:
         """A line of our own between the steps."""
-        self._add(render.clock(round(time.time() * 1000)), "!", text, style=style)
+        told = render.columns(figures=False)
+        told.add_row(render.clock(round(time.time() * 1000)), "!", text, style=style)
+        render.put(self.console, told)
 
     def once(self, key: str, text: str) -> None:
         """An event that is told once."""
@@ -129,20 +132,15 @@ class Tree:
 
     def _step(self, step: Step) -> None:
         self.tokens, self.cost = self.tokens + step.tokens, self.cost + step.cost
-        turn = step.what.startswith("Claude: ")
-        guide = "●" if turn else "└"
-        text = step.what if turn else f" {step.what}"
-        figures = (
-            render.seconds(step.took),
-            f"{step.tokens:,}" if step.tokens else "",
-            render.money(step.cost) if step.cost else "",
-        )
-        self._add(render.clock(step.at), guide, text, *figures, style="" if step.ok else "red")
+        guide, text = _told(step.what)
+        cells = (guide, text, *render.figures(step.took, step.tokens, step.cost))
+        self._row(render.clock(step.at), *cells, style="" if step.ok else "red")
 
-    def _add(self, *cells: str, style: str = "") -> None:
-        table = render.columns()
-        table.add_row(*cells, *[""] * (6 - len(cells)), style=style)
-        self.console.print(table)
+    def _row(self, *cells: str, style: str = "") -> None:
+        table = render.columns(header=not self.headed)
+        self.headed = True
+        table.add_row(*cells, style=style)
+        render.put(self.console, table)
 
     def __rich__(self) -> RenderableType:
         """What stands below the steps: drawn again several times a second."""
@@ -155,6 +153,16 @@ class Tree:
 
     def _flying(self, one: InFlight) -> str:
         return f"{one.told}  {time.time() - one.since:.1f} s"
+
+
+def _told(what: str) -> tuple[str, str]:
+    """A step as guide and text: Claude's words are cut to a line, calls are not, the end is a word."""
+    head, _, rest = what.partition(": ")
+    if head == "Claude":
+        return "●", render.cut(rest, render.TEXT)
+    if head in set(StopReason):
+        return "■", head if head == StopReason.ANSWERED else what
+    return "└", what
 
 
 def _waits(request: Request) -> str:

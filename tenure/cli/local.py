@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class WorkerProcess:
         return self._process.pid if self._process else 0
 
     async def start(self) -> None:
-        """Start it and wait until it serves. Raises ConfigError with its own words when it ends before."""
+        """Start it; it serves once `ready` returns."""
         self._ready.clear()
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -69,17 +69,22 @@ class WorkerProcess:
             limit=LINE_LIMIT,
         )
         self._pump = asyncio.create_task(self._listen(self._process))
-        ready, ended = asyncio.create_task(self._ready.wait()), asyncio.create_task(self._process.wait())
+
+    async def ready(self) -> None:
+        """Wait until it serves. Raises ConfigError with its own words when it ends before, Unavailable when it takes too long."""
+        ready, ended = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.ended())
         try:
             await asyncio.wait({ready, ended}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ready.cancel()
             ended.cancel()
-        if self._process.returncode is not None:
-            await self._pump
-            raise ConfigError(f"the worker did not start: {self._last or 'it said nothing'}")
-        if not self._ready.is_set():
+        if self._ready.is_set():
+            return
+        if self._process is None or self._process.returncode is None:
             raise Unavailable(f"the worker was not ready within {READY_SECONDS:g} s; its last line: {self._last!r}")
+        if self._pump:
+            await self._pump
+        raise ConfigError(f"the worker did not start: {self._last or 'it said nothing'}")
 
     async def ended(self) -> int:
         """Wait until it has ended; its exit code, negative for a signal."""
@@ -92,7 +97,7 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """End it: gently, then not; and whatever its tools have started."""
-        process = self._process
+        process, self._hear = self._process, lambda line: None  # its last words are of no interest
         if process is None:
             return
         if process.returncode is None:
@@ -102,10 +107,8 @@ class WorkerProcess:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # nobody of its session is left
             os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # nobody of its session is left
         if self._pump:
             await self._pump
 
@@ -134,12 +137,11 @@ class Local:
     notes: list[str]
     what: str
 
-    async def restart_worker(self) -> None:
-        """Start the worker again after it has ended, and write down its new pid."""
-        try:
-            await self.worker.start()
-        finally:
-            self.announce()
+    async def start_worker(self) -> None:
+        """Start the worker, the first time or after it ended, and wait until it serves. Raises what `ready` raises."""
+        await self.worker.start()
+        self.announce()
+        await self.worker.ready()
 
     def announce(self) -> None:
         """Write down what runs, for the other commands and for a successor."""
@@ -170,7 +172,7 @@ async def local(what: str, agents: Sequence[str], claude: Mapping[str, str], hea
         stack.push_async_callback(worker.stop)
         made = Local(system, address, worker, notes, what)
         made.announce()
-        await made.restart_worker()
+        await made.start_worker()
         yield made
 
 

@@ -22,16 +22,18 @@ EFFECTS = {
 def print_story(story: Story, url: str) -> None:
     """Head, steps, requests, and what an operator must not overlook at the end."""
     console = render.console()
-    console.print(render.pairs(_head(story), indent=0))
+    render.put(console, render.pairs(_head(story), indent=0))
     console.print(url, soft_wrap=True)
     console.print()
-    table = render.columns()
-    for step in story.steps:
-        _add(table, step)
-    console.print(table)
+    for number, step in enumerate(story.steps):
+        table = render.columns(header=number == 0)
+        table.add_row(*_line(step), style=_style(step))
+        render.put(console, table)
+        if isinstance(step, Call):
+            render.put(console, _came_to(step))
     for asked in story.requests:
         console.print()
-        console.print(render.pairs(_request(asked), indent=0))
+        render.put(console, render.pairs(_request(asked), indent=0))
     for line in _warnings(story):
         console.print()
         console.print(line, style="bold yellow")
@@ -60,38 +62,35 @@ def _head(story: Story) -> list[tuple[str, str]]:
     return rows
 
 
-def _add(table: Table, step: Step) -> None:
-    at = render.clock(step.span.at if step.span else None)
-    took = render.seconds(step.span.took if step.span else None)
+def _line(step: Step) -> tuple[str, ...]:
+    at, took = render.clock(step.span.at if step.span else None), step.span.took if step.span else None
     match step:
         case Message(text=text):
-            table.add_row(at, "▸", render.shown(text, RESULT_SHOWN))
+            return at, "▸", render.shown(text, RESULT_SHOWN), "", "", ""
         case Claude(text=text, tokens=tokens, cost=cost):
-            told = text or "(no words)"
-            table.add_row(at, "●", told, took, f"{tokens:,}", render.money(cost), style="" if text else "dim")
-        case Call():
-            _add_call(table, step, at, took)
+            return at, "●", text or "(no words)", *render.figures(took, tokens, cost)
+        case Call(tool=tool, arguments=arguments):
+            again = f"  ({step.span.attempts} attempts)" if step.span and step.span.attempts > 1 else ""
+            return at, "└", f"{render.call(tool, arguments)}{again}", *render.figures(took)
 
 
-def _add_call(table: Table, call: Call, at: str, took: str) -> None:
-    attempts = call.span.attempts if call.span else 1
-    again = f"  ({attempts} attempts)" if attempts > 1 else ""
-    table.add_row(
-        at, "└", f"{render.call(call.tool, call.arguments)}{again}", took, style="red" if call.ok is False else ""
-    )
+def _style(step: Step) -> str:
+    return "red" if isinstance(step, Call) and step.ok is False else ""
+
+
+def _came_to(call: Call) -> Table:
+    """The effect and the result of a call, below it."""
+    table = render.columns(figures=False)
     if call.effect is not None:
         starts = f", started {call.effect.starts} times" if call.effect.starts > 1 else ""
         style = "bold yellow" if call.effect.status == "in_doubt" else "dim"
-        table.add_row("", "", f"effect {EFFECTS[call.effect.status]}{starts}", style=style)
+        table.add_row("", "", f"effect: {EFFECTS[call.effect.status]}{starts}", style=style)
     if call.ok is None:
         table.add_row("", "", "no result yet", style="dim")
     else:
-        table.add_row(
-            "",
-            "",
-            f"{'→' if call.ok else '✗'} {render.shown(call.result, RESULT_SHOWN)}",
-            style="dim" if call.ok else "red",
-        )
+        result = f"{'→' if call.ok else '✗'} {render.shown(call.result, RESULT_SHOWN)}"
+        table.add_row("", "", result, style="dim" if call.ok else "red")
+    return table
 
 
 def _request(asked: Asked) -> list[tuple[str, str]]:

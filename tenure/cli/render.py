@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING
 from tenure.run import Json, JsonObject
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 WIDEST = 110  # columns: longer lines of prose are hard to read
-STYLES = {
-    "completed": "green",
-    "failed": "red",
-    "cancelled": "yellow",
-    "waiting": "yellow",
-    "running": "cyan",
-}
+TEXT = 46  # columns left for the text of a step on a terminal of 80
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -39,18 +33,43 @@ def document(value: Json) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def columns() -> Table:
-    """Rows of a story: clock, guide, text, took, tokens, cost."""
+def columns(*, header: bool = False, figures: bool = True) -> Table:
+    """Rows of a story: clock, guide, text and, with `figures`, took, tokens, cost."""
     from rich.table import Table
 
-    table = Table.grid(padding=(0, 1), expand=True)
-    table.add_column(width=8, no_wrap=True, style="dim")
-    table.add_column(width=1, no_wrap=True)
-    table.add_column(ratio=1, overflow="fold")
-    table.add_column(width=7, justify="right", no_wrap=True)
-    table.add_column(width=7, justify="right", no_wrap=True, style="dim")
-    table.add_column(width=8, justify="right", no_wrap=True, style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), expand=True, show_header=header, header_style="dim")
+    table.add_column("time", width=8, no_wrap=True, style="dim")
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("step", ratio=1, overflow="fold")
+    if not figures:
+        return table
+    table.add_column("took", width=7, justify="right", no_wrap=True)
+    table.add_column("tokens", width=6, justify="right", no_wrap=True, style="dim")
+    table.add_column("cost", width=7, justify="right", no_wrap=True, style="dim")
     return table
+
+
+def figures(took: int | None, tokens: int = 0, cost: int = 0) -> tuple[str, str, str]:
+    """The last three cells of a row; what is nothing is not said."""
+    return seconds(took or None), f"{tokens:,}" if tokens else "", money(cost) if cost else ""
+
+
+def put(console: Console, what: RenderableType) -> None:
+    """Print; outside a terminal without the blanks that tables pad their lines with."""
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as caught:
+        console.print(what)
+    lines = [line.rstrip() for line in caught.get().splitlines()]
+    console.file.write("\n".join(lines) + "\n")
+    console.file.flush()
+
+
+def cut(text: str, limit: int) -> str:
+    """A text in one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def pairs(rows: Iterable[tuple[str, str]], indent: int = 2) -> Table:
@@ -105,12 +124,15 @@ def seconds(milliseconds: int | None) -> str:
     value = milliseconds / 1000
     if value < 100:
         return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.0f} h"
+    if value < 6000:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.0f} h" if value < 180_000 else f"{value / 86_400:.0f} d"
 
 
 def ago(at: int) -> str:
     """How long ago a moment was."""
-    return f"{seconds(max(0, round(time.time() * 1000) - at))} ago"
+    passed = max(0, round(time.time() - at / 1000))
+    return f"{passed} s ago" if passed < 100 else f"{seconds(passed * 1000)} ago"
 
 
 def count(number: int, thing: str) -> str:

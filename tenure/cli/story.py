@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tenure.cli.timeline import Span
     from tenure.client import Tenure
 
-AWAY = "the Temporal server does not answer: times and what happens right now are missing"
+AWAY = "Times are missing, because the Temporal server does not answer: `tenure dev` starts it."
 ALL_ROWS = 1_000_000
 
 

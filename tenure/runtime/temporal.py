@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
+from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from tenure.errors import ConfigError, TemporalUnavailable
 
@@ -76,7 +78,7 @@ async def start_server(
         port=port,
         ui=ui_port is not None,
         ui_port=ui_port,
-        dev_server_existing_path=shutil.which("temporal", path=_path()),
+        dev_server_existing_path=binary(),
         dev_server_database_filename=None if database is None else str(database),
         dev_server_extra_args=[*FAST_FLAGS, *(FILE_FLAGS if database else ()), *flags],
         dev_server_log_level=log_level,
@@ -102,9 +104,19 @@ def _indexed(kind: int) -> IndexedValueType.ValueType:
     return IndexedValueType.ValueType(kind)
 
 
-def _path() -> str:
-    """PATH with the running interpreter's own folder first: that is where pip puts `temporal`."""
-    import os
-    import sys
+async def start_skipping_server() -> WorkflowEnvironment:
+    """A server whose clock stands still for timers until `fast_forward(handle, duration)` moves it; for tests of time-outs."""
+    return await WorkflowEnvironment.start_time_skipping_v2(
+        ts_config=TimeSkippingConfig(enabled=False),
+        data_converter=CONVERTER,
+        dev_server_existing_path=binary(),
+        dev_server_extra_args=[*FAST_FLAGS, "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+        dev_server_log_level="error",
+        search_attributes=ATTRIBUTES,
+    )
 
-    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+
+def binary() -> str | None:
+    """Where `temporal` is: beside the running interpreter, where pip puts it, or on the PATH; None lets the SDK fetch it."""
+    places = (str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+    return shutil.which("temporal", path=os.pathsep.join(places))

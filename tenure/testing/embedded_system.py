@@ -68,7 +68,9 @@ async def embedded(
     async with AsyncExitStack() as stack:
         env = dict(os.environ)
         if claude is not None:
-            claude = stack.enter_context(claude if isinstance(claude, ScriptedClaude) else ScriptedClaude(claude))
+            claude = claude if isinstance(claude, ScriptedClaude) else ScriptedClaude(claude)
+            if not claude.running:  # one that runs already belongs to somebody else, who will stop it
+                stack.enter_context(claude)
             env |= {"ANTHROPIC_BASE_URL": claude.base_url, "ANTHROPIC_API_KEY": "scripted"}
         folder = home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenure-"))) / ".tenure"
         made = _settings(folder, env, task_queue, settings)

@@ -206,6 +206,11 @@ class ScriptedClaude:
         self._thread: threading.Thread | None = None
 
     @property
+    def running(self) -> bool:
+        """Whether it is being served."""
+        return self._thread is not None
+
+    @property
     def base_url(self) -> str:
         """For the client's `base_url`, or ANTHROPIC_BASE_URL."""
         if self._thread is None:

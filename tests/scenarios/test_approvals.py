@@ -114,21 +114,6 @@ async def test_a_waiting_run_is_found_by_its_search_attributes() -> None:
         await handle.result()
 
 
-async def test_nobody_answers_a_destructive_call_in_time_and_the_run_halts() -> None:
-    from temporalio.testing import WorkflowEnvironment
-
-    from tenure.runtime.temporal import ATTRIBUTES, CONVERTER
-
-    del WorkflowEnvironment, ATTRIBUTES, CONVERTER
-    async with embedded(admin, claude=SCRIPT) as system:
-        handle = await admin.start("delete a1")
-        request = await one_pending(system)
-        assert request.deadline - request.opened_at == 3600_000
-        assert request.on_timeout == "halt"
-        await handle.cancel()
-        assert (await handle.result()).status == "cancelled"
-
-
 FORGERIES = {
     "the digest differs": {"digest": "0" * 64},
     "meant for request": {"request": "req-other"},
