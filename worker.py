@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 import tenure
@@ -40,7 +40,7 @@ from tenure.runtime.prices import cost_of
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store, agents
-from tenure.runtime.temporal import connect, register_attributes
+from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.spec import AgentSpec
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
@@ -134,6 +134,16 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
         graceful_shutdown_timeout=timedelta(seconds=2),
         deployment_config=_deployment(settings.build_id),
     )  # fmt: skip
+
+
+def replayer() -> Replayer:
+    """What replays histories under the same settings as a worker: the test of every released run shape."""
+    return Replayer(
+        workflows=[AgentRun, Installation],
+        workflow_runner=SandboxedWorkflowRunner(_restrictions(strict=False)),
+        workflow_failure_exception_types=[TenureError, ValidationError],
+        data_converter=CONVERTER,
+    )
 
 
 def _restrictions(strict: bool) -> SandboxRestrictions:

@@ -31,8 +31,10 @@ def result(number: int, size: int) -> str:
 
 
 def said(number: int) -> str:
-    """What Claude says beside call `number`."""
-    return f"Reading page {number:05d} {hashlib.sha256(f'said {number}'.encode()).hexdigest()[:16]}."
+    """What Claude says beside call `number`: longer than a line of the run's story, which repeats how it begins."""
+    return (
+        f"I am going to read page {number:05d} of the report: {hashlib.sha512(f'said {number}'.encode()).hexdigest()}"
+    )
 
 
 def query(number: int) -> str:

@@ -45,7 +45,7 @@ class WorkerProcess:
     def __init__(self, agents: Sequence[str], env: Mapping[str, str], hear: Hear) -> None:
         self._command = [sys.executable, "-m", "tenure.worker", "--agents", *agents]
         self._env = dict(env)
-        self._hear = hear
+        self._hear: Hear | None = hear
         self._process: asyncio.subprocess.Process | None = None
         self._pump: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -97,7 +97,7 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """End it: gently, then not; and whatever its tools have started."""
-        process, self._hear = self._process, lambda line: None  # its last words are of no interest
+        process, self._hear = self._process, None  # its last words are of no interest
         if process is None:
             return
         if process.returncode is None:
@@ -122,7 +122,8 @@ class WorkerProcess:
             if not line:
                 return
             self._last = line.decode(errors="replace").rstrip().removeprefix("tenure worker: ")
-            self._hear(self._last)
+            if self._hear:
+                self._hear(self._last)
             if READY in self._last:
                 self._ready.set()
 

@@ -58,7 +58,9 @@ async def test_retry_after_is_honoured_to_the_second() -> None:
 async def test_outages_are_waited_out(max_tokens: int) -> None:
     clerk = agent(max_tokens=max_tokens)
     claude = ScriptedClaude([text("done")])
-    claude.interrupt(overloaded(retry_after_ms=10), server_error(retry_after_ms=10), api_error(529, "overloaded_error", "x"))
+    claude.interrupt(
+        overloaded(retry_after_ms=10), server_error(retry_after_ms=10), api_error(529, "overloaded_error", "x")
+    )
     async with embedded(clerk, claude=claude):
         response = await clerk.run("go")
     assert (response.message, response.iterations, len(claude.requests)) == ("done", 1, 4)
@@ -78,7 +80,9 @@ async def test_a_spend_limit_is_not_retried(max_tokens: int, contract: bool) -> 
 
 @BOTH
 @pytest.mark.parametrize("ending", ["closed", "complete"])
-async def test_a_connection_cut_in_the_middle_is_asked_again_and_nothing_half_is_run(max_tokens: int, ending: str) -> None:
+async def test_a_connection_cut_in_the_middle_is_asked_again_and_nothing_half_is_run(
+    max_tokens: int, ending: str
+) -> None:
     MADE.clear()
     clerk = agent(max_tokens=max_tokens)
     claude = ScriptedClaude([tool_use("note_down", what="a", path="/tmp/x"), text("done")])

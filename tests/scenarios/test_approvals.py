@@ -189,7 +189,20 @@ async def test_an_answer_counts_once_and_nobody_approves_a_run_of_their_own() ->
         assert DONE == []
 
 
-GARBAGE = ["", "x", "a.b.c", "é" * 100, "A" * 100_000, "{}", '{"alg":"none"}', "eyJhbGciOiJub25lIn0.e30.", None, 5, [], {"a": 1}]
+GARBAGE = [
+    "",
+    "x",
+    "a.b.c",
+    "é" * 100,
+    "A" * 100_000,
+    "{}",
+    '{"alg":"none"}',
+    "eyJhbGciOiJub25lIn0.e30.",
+    None,
+    5,
+    [],
+    {"a": 1},
+]
 
 
 async def test_garbage_sent_as_an_answer_neither_fails_nor_wedges_the_run() -> None:

@@ -143,7 +143,12 @@ async def test_a_tool_that_breaks_its_promise_raises_or_hangs_is_told_to_claude(
 async def test_a_change_that_hangs_or_breaks_off_is_of_unknown_outcome_and_asks_when_made_again() -> None:
     from tests.waiting import one_pending
 
-    script = [tool_use("hang_in_a_thread"), tool_use("break_off", order="o1"), tool_use("break_off", order="o1"), text("ok")]
+    script = [
+        tool_use("hang_in_a_thread"),
+        tool_use("break_off", order="o1"),
+        tool_use("break_off", order="o1"),
+        text("ok"),
+    ]
     async with embedded(odd, claude=script) as system:
         handle = await odd.start("go")
         request = await one_pending(system)
@@ -215,7 +220,10 @@ async def test_an_agent_or_fingerprint_nobody_serves_fails_the_run_with_the_fix(
     async with embedded(odd, claude=[text("ok")]) as system:
         response = await other.run("hi")
         assert (response.status, response.stop_reason) == ("failed", "failed")
-        assert f"the worker serves odd@{odd.fingerprint[:8]}, you have odd@{other.fingerprint[:8]}: restart" in response.message
+        assert (
+            f"the worker serves odd@{odd.fingerprint[:8]}, you have odd@{other.fingerprint[:8]}: restart"
+            in response.message
+        )
         response = await (await system.runs.start("ghost", "hi")).result()
         assert "no worker serves an agent 'ghost'; this one serves odd" in response.message
 
@@ -224,7 +232,9 @@ async def test_a_raw_start_with_garbage_fails_and_does_not_hang() -> None:
     async with embedded(odd, claude=[text("ok")]) as system:
         starts: list[list[Any]] = [["garbage"], [{"agent": 5}], [], [{"agent": "odd", "message": ""}], [[1, 2]], [None]]
         for index, given in enumerate(starts):
-            handle = await system.temporal.start_workflow("AgentRun", args=given, id=f"raw-{index}", task_queue="tenure")
+            handle = await system.temporal.start_workflow(
+                "AgentRun", args=given, id=f"raw-{index}", task_queue="tenure"
+            )
             with pytest.raises(WorkflowFailureError):
                 await asyncio.wait_for(handle.result(), 15)
 
@@ -232,12 +242,14 @@ async def test_a_raw_start_with_garbage_fails_and_does_not_hang() -> None:
 async def test_a_raw_start_of_a_good_request_is_a_run_like_any_other() -> None:
     async with embedded(odd, claude=[text("ok")]) as system:
         request = RunRequest(agent="odd", message="hi")
-        outcome = await system.temporal.execute_workflow("AgentRun", request, id="default:run:odd:raw", task_queue="tenure")
+        outcome = await system.temporal.execute_workflow(
+            "AgentRun", request, id="default:run:odd:raw", task_queue="tenure"
+        )
         assert outcome["message"] == "ok"
 
 
 def test_agents_that_cannot_work_are_refused_where_they_are_written() -> None:
-    def untyped(x):  # pyright: ignore[reportUnknownParameterType, reportMissingParameterType]  # the point  # noqa: ANN001
+    def untyped(x):  # pyright: ignore[reportUnknownParameterType, reportMissingParameterType]  # the point
         return x
 
     cases: list[tuple[dict[str, Any], str]] = [

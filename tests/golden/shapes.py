@@ -1,0 +1,175 @@
+"""The run shapes whose histories are kept: each is recorded once on a real server and replayed on every commit.
+
+`python -m tests.golden.shapes NAME ...` records the shapes that have no history yet. A history that was released is never
+recorded again: a run of that shape may still be alive somewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tenure import Agent, ToolContext, tool
+from tenure.client import RunHandle
+from tenure.runtime.store import effects
+from tenure.runtime.temporal import start_server
+from tenure.testing import Embedded, embedded
+from tenure.testing.scripted_claude import Reply, overloaded, pause, refusal, slow, text, tool_use
+from tests.waiting import eventually, one_pending
+
+FOLDER = Path(__file__).parent / "histories"
+
+
+@tool(effect="read")
+async def look(what: str) -> str:
+    """Look at something."""
+    return f"seen {what}"
+
+
+@tool(effect="write", idempotent=True)
+async def note_down(ctx: ToolContext, what: str) -> str:
+    """Write something down."""
+    ctx.state["noted"] = what
+    return "noted"
+
+
+@tool(effect="write")
+async def break_off(order: str) -> str:
+    """Fail after who knows what."""
+    raise RuntimeError("connection reset")
+
+
+@tool(effect="destructive", timeout=0.5)
+async def wipe(what: str) -> str:
+    """Destroy something."""
+    return f"{what} wiped"
+
+
+@tool(effect="write", timeout=30)
+async def linger() -> str:
+    """Take long."""
+    await asyncio.sleep(25)
+    return "done"
+
+
+keeper = Agent(name="keeper", tools=[look, note_down, break_off, wipe, linger], error_threshold=2)
+Play = Callable[[Embedded], Awaitable[RunHandle]]
+
+
+async def _plain(system: Embedded) -> RunHandle:
+    handle = await keeper.start("go", user="alice", state={"a": 1}, context="be brief")
+    await handle.add_context("hurry")
+    await handle.result()
+    return handle
+
+
+async def _approved(system: Embedded) -> RunHandle:
+    handle = await keeper.start("go")
+    request = await one_pending(system)
+    await handle.workflow.signal("answer", "garbage")
+    await system.approve(request)
+    await handle.result()
+    return handle
+
+
+async def _denied(system: Embedded) -> RunHandle:
+    handle = await keeper.start("go")
+    await system.answer(await one_pending(system), "deny", note="no")
+    await handle.result()
+    return handle
+
+
+async def _cancelled(system: Embedded) -> RunHandle:
+    handle = await keeper.start("go")
+
+    async def begun() -> bool:
+        return bool(await system.require_store().read(lambda db: effects.of_run(db, handle.id)))
+
+    await eventually(begun)
+    await handle.cancel()
+    await handle.result()
+    return handle
+
+
+async def _in_doubt(system: Embedded) -> RunHandle:
+    """An intent without a result, as a killed worker leaves it, written before the run comes to its call."""
+    from tenure.activities.resources import now
+    from tenure.approvals.digest import call_digest, effect_key
+
+    handle = await keeper.start("go")
+    bound = call_digest("default", handle.id, 2, "break_off", {"order": "o1"})
+    start = effects.Start(effect_key("default", handle.id, 2, bound), handle.id, 2, "break_off", bound, "dead", now())
+    await system.require_store().transact(lambda db: effects.begin(db, start))
+    await system.answer(await one_pending(system), "happened")
+    await handle.result()
+    return handle
+
+
+TOOLS = [[text("Let me see."), tool_use("look", what="a"), tool_use("look", what="b")], tool_use("note_down", what="a")]
+SHAPES: dict[str, tuple[list[object], Play]] = {
+    "answered": ([*TOOLS, text("done")], _plain),
+    "answered-after-an-outage": ([tool_use("look", what="a"), text("done")], _plain),
+    "bad-calls": ([[tool_use("look"), tool_use("nothing")], text("never")], _plain),
+    "refused": ([refusal("no")], _plain),
+    "paused": ([pause("wait"), text("done")], _plain),
+    "unknown-outcome": ([tool_use("break_off", order="o1"), tool_use("break_off", order="o1"), text("ok")], _denied),
+    "approved": ([tool_use("wipe", what="x"), text("done")], _approved),
+    "denied": ([tool_use("wipe", what="x"), text("fine")], _denied),
+    "cancelled": ([tool_use("linger"), text("never")], _cancelled),
+    "in-doubt": ([slow(tool_use("break_off", order="o1"), 1.5), text("done")], _in_doubt),
+    "failed": ([Reply([text("half")], stop_reason="max_tokens")], _plain),
+    "continued": (
+        [*(tool_use("look", what=str(n)) for n in range(8)), tool_use("wipe", what="x"), text("done")],
+        _approved,
+    ),
+}
+
+
+async def record(name: str) -> None:
+    """Play one shape and keep its history, or the histories of all its continuations."""
+    script, play = SHAPES[name]
+    limit = 20 if name == "continued" else 4096
+    server = await start_server(flags=["--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={limit}"])
+    try:
+        async with embedded(keeper, claude=script, server=server) as system:
+            if name == "answered-after-an-outage" and system.claude is not None:
+                system.claude.interrupt(overloaded(retry_after_ms=10), overloaded(retry_after_ms=10))
+            handle = await play(system)
+            await _keep(system, handle, name)
+    finally:
+        await server.shutdown()
+
+
+async def _keep(system: Embedded, handle: RunHandle, name: str) -> None:
+    runs = [run async for run in system.temporal.list_workflows(f"WorkflowId = '{handle.id}'")]
+    for number, run in enumerate(sorted(runs, key=lambda run: run.start_time)):
+        history = await system.temporal.get_workflow_handle(handle.id, run_id=run.run_id).fetch_history()
+        kept = _without_this_machine(json.loads(history.to_json()))
+        (FOLDER / f"{name}.{number}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _without_this_machine(value: Any) -> Any:  # Any: JSON
+    """No paths and no host names: a history is replayed the same without them."""
+    if isinstance(value, list):
+        return [_without_this_machine(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: _without_this_machine(item) for key, item in value.items() if key not in ("stackTrace", "identity")
+        }
+    return value
+
+
+async def main(wanted: list[str]) -> None:
+    """Record what is missing."""
+    for name in wanted or SHAPES:
+        if not (FOLDER / f"{name}.0.json").exists():
+            await record(name)
+            sys.stdout.write(f"recorded {name}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
