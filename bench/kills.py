@@ -15,6 +15,7 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tenure.transcript import tool_calls
 
 AGENTS = "bench.kills_agent:clerk"
 FORGETFUL = "bench.forgetful_worker"
+Done = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class Options:
 
     runs: int = 100
     seed: int = 1
-    turns: int = 8
-    kills: int = 40  # at most, so that the end is near
+    turns: int = 5
+    kills: int = 30  # at most, until every run is complete or in doubt
+    kills_while_answering: int = 8
     spread: float = 60.0  # seconds over which runs are started
-    life: tuple[float, float] = (0.5, 8.0)
+    life: tuple[float, float] = (0.5, 9.0)
     stillborn: float = 0.1  # the share of workers that are killed before they serve
     limit: float = 900.0  # seconds after which the benchmark gives up
     forgetful: bool = False
@@ -143,19 +146,18 @@ def _seq(rows: dict[int, dict[str, Any]], turn: list[dict[str, Any]], at: int) -
 async def measure(options: Options) -> dict[str, Any]:
     """Everything for one line of figures."""
     begun = time.monotonic()
-    async with staged(kills_agent.clerks_claude, latency=0.3, keep=options.keep) as stage:
+    async with staged(kills_agent.clerks_claude, latency=0.1, keep=options.keep) as stage:
         watch = Watch(stage, options, random.Random(options.seed))
         starting = asyncio.create_task(watch.start_runs())
-        worker = await _kill_until(watch, watch.is_settled, options.kills)
-        settled_after = time.monotonic() - begun
+        await _kill_until(watch, watch.is_settled, options.kills)
+        settled_after, kills_until_settled = time.monotonic() - begun, watch.kills
         in_doubt = len(await stage.doubts())
         waiting_otherwise = len(await watch.unfinished()) - in_doubt
         answering = asyncio.create_task(_answer_all(watch))
-        # Answers, too, must survive: the workers go on being killed while people answer.
-        await worker.ready()
-        if watch.kills < options.kills:
-            await _life_and_death(watch, worker)
-            await _kill_until(watch, watch.is_finished, options.kills)
+        # Answers, too, must survive: workers go on being killed while people answer, beginning with the one that lives.
+        if options.kills_while_answering:
+            await watch.kill(stage.workers[-1])
+            await _kill_until(watch, watch.is_finished, kills_until_settled + options.kills_while_answering)
         await until(watch.is_finished, within=options.limit, what="the end of every run")
         answering.cancel()
         await asyncio.gather(starting, answering, return_exceptions=True)
@@ -165,6 +167,7 @@ async def measure(options: Options) -> dict[str, Any]:
             "runs": options.runs,
             "seed": options.seed,
             "kills": watch.kills,
+            "kills_until_settled": kills_until_settled,
             "in_doubt_when_settled": in_doubt,
             **await _doubts(watch),
             "neither_complete_nor_in_doubt": waiting_otherwise,
@@ -179,7 +182,7 @@ async def measure(options: Options) -> dict[str, Any]:
         }
 
 
-async def _kill_until(watch: Watch, done: Any, most: int) -> WorkerProcess:
+async def _kill_until(watch: Watch, done: Done, most: int) -> None:
     """Start workers and kill them until `done` or enough of them died; the last one lives."""
     while True:
         worker = await watch.stage.start_worker(
@@ -200,7 +203,7 @@ async def _life_and_death(watch: Watch, worker: WorkerProcess, done: Any = None)
         await worker.ready()
         end = time.monotonic() + watch.rng.uniform(*watch.options.life)
         while time.monotonic() < end:
-            if done is not None and await done():
+            if await done():
                 return True
             await asyncio.sleep(min(LOOK, max(0, end - time.monotonic())))
     await watch.kill(worker)

@@ -100,7 +100,7 @@ def plan(seed: int, number: int, turns: int) -> Plan:
 
 
 def _call(rng: random.Random, step: str, tool: str) -> tuple[str, dict[str, Any]]:
-    return tool, {"step": step, "before": round(rng.uniform(0, 0.15), 3), "after": round(rng.uniform(0, 0.15), 3)}
+    return tool, {"step": step, "before": round(rng.uniform(0, 0.4), 3), "after": round(rng.uniform(0, 0.4), 3)}
 
 
 def steps_of(made: Plan) -> Iterator[tuple[str, str]]:

@@ -35,11 +35,11 @@ class AgentSpec(BaseModel):
     model: str = DEFAULT_MODEL
     instructions: str = ""
     tools: tuple[Tool, ...] = ()
-    max_iterations: int = Field(10, ge=1, le=10_000)
-    max_tokens: int = Field(4096, ge=1)
-    timeout: float = Field(60.0, gt=0, allow_inf_nan=False)
-    error_threshold: int = Field(3, ge=1)
-    temperature: float | None = Field(None, ge=0, le=1)
+    max_iterations: int = Field(default=10, ge=1, le=10_000)
+    max_tokens: int = Field(default=4096, ge=1)
+    timeout: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    error_threshold: int = Field(default=3, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=1)
     effort: str | None = None
     state: JsonObject = Field(default_factory=dict[str, Json])
     until: Callable[[JsonObject], bool] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tenure.errors import ClaudeUnavailable, ConfigError
 from tenure.run import JsonObject, Usage
@@ -66,9 +66,8 @@ class Claude:
     async def _ask(self, spec: AgentSpec, request: dict[str, Any]) -> Message | str:  # Any: the client's own arguments
         if spec.max_tokens > STREAM_ABOVE:
             async with self.client.messages.stream(**request) as stream:
-                message: Message = await stream.get_final_message()  # pyright: ignore[reportUnknownVariableType]  # its generic
-                return message
-        return await self.client.messages.create(**request)
+                return cast("Message", await stream.get_final_message())  # generic over an output format we do not use
+        return cast("Message | str", await self.client.messages.create(**request))  # a body that is no JSON comes back as text
 
     async def close(self) -> None:
         """Close the client's connections, if it was ever used."""

@@ -89,6 +89,7 @@ def postures() -> dict[type[BaseException], Posture]:
     """The map. Both libraries are imported here, lazily, because `anthropic` takes seconds to import."""
     import anthropic as a
     import httpx2 as h
+    from anthropic.lib.credentials import WorkloadIdentityError
 
     retry: tuple[type[BaseException], ...] = (
         a.APIConnectionError, a.APITimeoutError, a.APIResponseValidationError, a.RetryableError,
@@ -103,7 +104,7 @@ def postures() -> dict[type[BaseException], Posture]:
         a.PreconditionFailedError, a.ContentTooLargeError, a.UnprocessableEntityError, a.RequestTooLargeError,
         a.RequestHeaderFieldsTooLargeError, a.ClientClosedRequestError, a.HTTPNotImplementedError,
         a.EnforcedSpendLimitReachedError, a.ContractSpendLimitReachedError, a.CredentialsError,
-        a.LinkedOrganizationSpendLimitReachedError, a.OrganizationOnHoldError, a.WorkloadIdentityError,
+        a.LinkedOrganizationSpendLimitReachedError, a.OrganizationOnHoldError, WorkloadIdentityError,
         h.HTTPError, h.RequestError, h.TransportError, h.ProtocolError, h.LocalProtocolError, h.UnsupportedProtocol,
         h.TooManyRedirects, h.HTTPStatusError, h.InvalidURL, h.CookieConflict, h.StreamError,
     )  # fmt: skip

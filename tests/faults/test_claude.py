@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ BOTH = pytest.mark.parametrize("max_tokens", [4096, 32_000], ids=["in one piece"
 def waits(claude: ScriptedClaude) -> list[float]:
     """Seconds between the requests, in order of arrival."""
     at = [request.at for request in claude.requests]
-    return [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    return [later - earlier for earlier, later in itertools.pairwise(at)]
 
 
 async def test_retry_after_is_honoured_to_the_second() -> None:

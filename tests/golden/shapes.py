@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -154,6 +155,8 @@ async def _keep(system: Embedded, handle: RunHandle, name: str) -> None:
 
 def _without_this_machine(value: Any) -> Any:  # Any: JSON
     """No paths and no host names: a history is replayed the same without them."""
+    if isinstance(value, str):
+        return re.sub(r"\d+@[\w.-]+", "worker", value)
     if isinstance(value, list):
         return [_without_this_machine(item) for item in value]
     if isinstance(value, dict):

@@ -298,7 +298,7 @@ async def test_a_worker_without_key_root_or_price_does_not_start(tmp_path: Path)
 
 async def test_no_temporal_is_said_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(TemporalUnavailable, match="127.0.0.1:1: start one with `tenure dev`"):
+    with pytest.raises(TemporalUnavailable, match=r"127.0.0.1:1: start one with `tenure dev`"):
         await connect()
 
 

@@ -1,0 +1,393 @@
+"""The command line: what an operator types, reads and may get wrong. A real server and worker stand behind every command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tenure import Agent, ToolError, tool
+from tenure.cli import main, running
+from tenure.testing import Embedded, embedded
+from tenure.testing.messages_api import Json, turn_of
+from tenure.testing.scripted_claude import text, tool_use
+from tests.waiting import eventually
+
+MESSAGE = "Please tidy up account a1."
+
+
+@tool(effect="read")
+async def look_up(account: str) -> dict[str, str]:
+    """Find an account."""
+    if account != "a1":
+        raise ToolError(f"no account {account!r}")
+    return {"account": account, "owner": "Alice [admin]"}
+
+
+@tool(effect="write", idempotent=True)
+async def set_note(account: str, note: str) -> str:
+    """Write a note."""
+    return f"{account}: {note}"
+
+
+@tool(effect="destructive")
+async def delete_account(account: str) -> str:
+    """Delete an account for good."""
+    return f"{account} deleted"
+
+
+clerk = Agent(name="clerk", tools=[look_up, set_note, delete_account])
+TIDY = [
+    [text("I'll look first."), tool_use("look_up", account="a1"), tool_use("look_up", account="b2")],
+    tool_use("set_note", account="a1", note="tidied"),
+    text("Account a1 is tidy."),
+]
+DELETE = [tool_use("delete_account", account="a1"), text("Nothing more to do.")]
+
+
+def script(body: Json) -> Any:
+    """One story for messages about deleting, another for the rest."""
+    asked = json.dumps(body["messages"][0])
+    return (DELETE if "delete" in asked else TIDY)[turn_of(body)]
+
+
+@pytest.fixture(scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Embedded]:
+    async with embedded(clerk, claude=script, home=tmp_path_factory.mktemp("cli") / ".tenure") as made:
+        yield made
+
+
+Tenure = Callable[..., Any]
+
+
+@pytest.fixture
+def tenure(system: Embedded) -> Tenure:
+    """Type a command and get its result; a thread, because each command has an event loop of its own."""
+    env = {
+        "TEMPORAL_ADDRESS": system.temporal.service_client.config.target_host,
+        "TENURE_HOME": str(system.settings.home),
+        "COLUMNS": "80",
+    }
+
+    async def typed(*words: str) -> Result:
+        return await asyncio.to_thread(CliRunner(env=env).invoke, main, list(words))
+
+    return typed
+
+
+async def started(tenure: Tenure, message: str, *more: str) -> str:
+    """The id of a run that goes on by itself."""
+    return (await tenure("run", "clerk", message, "--no-wait", *more)).stdout.strip()
+
+
+async def asking(tenure: Tenure, system: Embedded, *more: str) -> tuple[str, str]:
+    """A run that waits for two people, and its request."""
+    run = await started(tenure, "delete a1", *more)
+
+    async def look() -> list[str]:
+        return [request.id for request in await system.approvals.pending() if request.workflow == run]
+
+    return run, (await eventually(look))[0]
+
+
+async def ended(system: Embedded, run: str) -> str:
+    return (await (await system.runs.find(run)).result()).message
+
+
+def fits(output: str) -> bool:
+    return all(len(line) <= 80 for line in output.splitlines() if "http" not in line)
+
+
+async def test_run_follows_a_run_and_prints_its_answer_alone_on_stdout(tenure: Tenure) -> None:
+    told = await tenure("run", "clerk", MESSAGE)
+    assert (told.exit_code, told.stdout) == (0, "Account a1 is tidy.\n")
+    assert 'set_note(account="a1", note="tidied")' in told.stderr
+    assert re.search(r"completed \(answered\): 3 turns, 3 calls, [\d,]+ tokens, \$0\.\d{4}", told.stderr)
+    assert "\x1b" not in told.output
+    assert fits(told.stderr.replace("default:run:clerk:", ""))
+
+
+async def test_run_prints_one_json_document(tenure: Tenure) -> None:
+    told = json.loads((await tenure("run", "clerk", MESSAGE, "--state", '{"step": 1}', "--json")).stdout)
+    assert (told["status"], told["message"], told["state"]) == ("completed", "Account a1 is tidy.", {"step": 1})
+    assert [call["tool"] for call in told["tool_calls"]] == ["look_up", "look_up", "set_note"]
+
+
+async def test_the_same_key_names_the_same_run(tenure: Tenure) -> None:
+    first = await started(tenure, MESSAGE, "--key", "order-7", "--tenant", "acme")
+    assert first == await started(tenure, MESSAGE, "--key", "order-7", "--tenant", "acme")
+    assert first.startswith("acme:run:clerk:k-")
+
+
+async def test_runs_are_listed_newest_first_and_by_what_one_asks(tenure: Tenure, system: Embedded) -> None:
+    old, new = await started(tenure, MESSAGE), await started(tenure, MESSAGE, "--tenant", "north")
+    await ended(system, old)
+    await ended(system, new)
+    listed = [run["id"] for run in json.loads((await tenure("runs", "--since", "1h", "--json")).stdout)]
+    assert listed.index(new) < listed.index(old)
+    north = await tenure("runs", "--tenant", "north", "--status", "completed", "--limit", "1")
+    assert new.rpartition(":")[2] in north.stdout
+    assert old.rpartition(":")[2] not in north.stdout
+    assert fits(north.stdout)
+    assert "no runs match" in (await tenure("runs", "--since", "2999-01-01")).stdout
+
+
+async def test_show_tells_steps_calls_results_effects_and_times(tenure: Tenure, system: Embedded) -> None:
+    run = await started(tenure, MESSAGE, "--user", "alice")
+    await ended(system, run)
+    page = await tenure("show", run.rpartition(":")[2])
+    for told in ("completed (answered)", "user alice", MESSAGE, "I'll look first.", '"owner": "Alice [admin]"'):
+        assert told in page.stdout
+    assert "✗ no account 'b2'" in page.stdout
+    assert "effect: done" in page.stdout
+    assert f"/namespaces/default/workflows/{run}" in page.stdout
+    assert len(re.findall(r"^\d\d:\d\d:\d\d", page.stdout, re.MULTILINE)) == 7
+    assert fits(page.stdout)
+    story = json.loads((await tenure("show", run, "--json")).stdout)
+    assert [step["kind"] for step in story["steps"]] == [
+        "message",
+        "claude",
+        "call",
+        "call",
+        "claude",
+        "call",
+        "claude",
+    ]
+    assert story["steps"][5]["effect"]["status"] == "done"
+    assert all(step["took_ms"] >= 0 for step in story["steps"])
+
+
+async def test_an_effect_without_a_result_in_a_closed_run_is_said_to_be_in_doubt(
+    tenure: Tenure, system: Embedded
+) -> None:
+    run = await started(tenure, MESSAGE)
+    await ended(system, run)
+    lost = "UPDATE effects SET status = 'intent', result = NULL WHERE workflow = ?"
+    await system.require_store().transact(lambda db: db.execute(lost, (run,)).rowcount)
+    page = await tenure("show", run)
+    assert "effect: IN DOUBT" in page.stdout
+    assert "nobody knows whether set_note" in page.stdout.replace("\n", " ")
+    assert json.loads((await tenure("show", run, "--json")).stdout)["in_doubt"] == [{"row": 5, "tool": "set_note"}]
+
+
+async def test_nothing_pending_is_said_in_words(tenure: Tenure) -> None:
+    assert (await tenure("pending")).stdout == "nothing is pending: no run waits for a person\n"
+    assert json.loads((await tenure("pending", "--json")).stdout) == []
+
+
+async def test_one_approval_of_two_says_who_is_missing_and_how(tenure: Tenure, system: Embedded) -> None:
+    run, request = await asking(tenure, system, "--user", "alice")
+    listed = (await tenure("pending")).stdout
+    assert 'delete_account(account="a1")' in listed
+    assert f"tenure approve {request}" in listed
+    assert fits(listed)
+    waiting = (await tenure("show", run)).stdout
+    assert "waiting" in waiting
+    assert "0 of 2 approvals" in waiting
+    first = await tenure("approve", request[:9], "--note", "checked")
+    assert first.exit_code == 0
+    assert f"1 more must approve: tenure approve {request} --as reviewer" in first.stdout
+    assert "1 so far: operator" in (await tenure("pending")).stdout
+    second = await tenure("approve", run.rpartition(":")[2], "--as", "reviewer")
+    assert "the run goes on" in second.stdout
+    await ended(system, run)
+    assert "approve by operator “checked”" in (await tenure("show", run)).stdout
+    assert (await tenure("approve", request)).exit_code == 2
+
+
+async def test_a_denial_ends_the_request_and_claude_reads_the_note(tenure: Tenure, system: Embedded) -> None:
+    run, request = await asking(tenure, system)
+    assert (await tenure("deny", request, "--note", "still in use")).exit_code == 0
+    await ended(system, run)
+    page = (await tenure("show", run)).stdout
+    assert "✗ denied by operator. still in use" in page
+    assert "deny by operator" in page
+
+
+async def test_a_printed_token_counts_when_somebody_pastes_it(tenure: Tenure, system: Embedded) -> None:
+    run, request = await asking(tenure, system)
+    token = (await tenure("answer", request, "deny", "--as", "reviewer", "--print")).stdout
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", token)
+    await (await system.runs.find(run)).workflow.signal("answer", token.strip())
+    assert await ended(system, run) == "Nothing more to do."
+
+
+async def test_a_refused_answer_exits_1_and_its_reason_stays_in_the_story(tenure: Tenure, system: Embedded) -> None:
+    run, request = await asking(tenure, system, "--user", "operator")
+    refused = await tenure("approve", request)
+    assert (refused.exit_code, refused.stderr) == (1, "tenure: refused: nobody approves a run of their own\n")
+    assert "REFUSED: nobody approves a run of their own" in (await tenure("show", run)).stdout
+    (asked,) = json.loads((await tenure("show", run, "--json")).stdout)["requests"]
+    assert [answer["accepted"] for answer in asked["answers"]] == [False]
+    assert (await tenure("cancel", run)).exit_code == 0
+    assert await ended(system, run) == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("runs --since yesterday", "--since 'yesterday': write a duration (30m, 1h, 2d, 1w) or a date"),
+        ("runs --limit 0", "0 is not in the range"),
+        ("runs --status done", "'done' is not one of"),
+        ("show nothing-like-it", "no run 'nothing-like-it'"),
+        ("show default:run:clerk:never", "no run 'default:run:clerk:never'"),
+        ("cancel default:run:clerk:never", "Temporal knows no such run"),
+        ("approve req-none", "no request 'req-none'"),
+        ("run clerk hello --state [1]", "--state '[1]': must be a JSON object"),
+        ("run clerk hello --state {", "--state '{' is no JSON"),
+        ("run a/b hello", "agent 'a/b': must match"),
+        ("run clerk  ", "Missing argument 'MESSAGE'"),
+        ("fly", "No such command 'fly'"),
+    ],
+)
+async def test_a_mistake_is_one_line_that_names_it(tenure: Tenure, typed: str, said: str) -> None:
+    told = await tenure(*typed.split())
+    assert told.exit_code == 2
+    assert said in told.stderr
+    assert re.fullmatch(r"tenure: .*\n", told.stderr)
+    assert told.stdout == ""
+
+
+async def test_an_unknown_principal_is_told_which_there_are(tenure: Tenure, system: Embedded) -> None:
+    run, request = await asking(tenure, system)
+    told = await tenure("approve", request, "--as", "mallory")
+    assert told.exit_code == 2
+    assert "no key 'mallory'" in told.stderr
+    assert "operator, reviewer" in told.stderr
+    await (await system.runs.find(run)).cancel()
+    await ended(system, run)
+
+
+def test_the_command_line_starts_without_what_it_does_not_need() -> None:
+    code = "import sys, tenure.cli; print([m for m in ('anthropic', 'temporalio', 'rich') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_without_a_server_one_line_says_how_to_get_one(tmp_path: Path) -> None:
+    env = {**os.environ, "TEMPORAL_ADDRESS": "127.0.0.1:1"}
+    told = subprocess.run(
+        [sys.executable, "-m", "tenure.cli", "cancel", "x"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert "no Temporal server at 127.0.0.1:1: start one with `tenure dev`" in told.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------------- dev
+
+
+class Dev:
+    """A folder in which `tenure dev` runs as a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / ".tenure"
+        self.log = folder / "dev.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def up(self, *words: str) -> None:
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command("dev", *words), cwd=self.folder, env=self._env(), stdout=log, stderr=log
+            )
+        await self.says("Tenure is up")
+
+    async def says(self, words: str, times: int = 1) -> None:
+        async def look() -> bool:
+            return self.log.read_text().count(words) >= times
+
+        await eventually(look, within=40)
+
+    async def type(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Type a command in another terminal: the same folder, and no setting at all."""
+        return await asyncio.to_thread(
+            subprocess.run, self._command(*words), cwd=self.folder, env=self._env(), capture_output=True, text=True
+        )
+
+    def worker(self) -> int:
+        """The worker's pid; the server is the other process."""
+        (pid,) = [pid for pid in self.pids() if b"tenure.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return pid
+
+    def pids(self) -> list[int]:
+        told = running.read(self.home)
+        return [int(pid) for pid in told.processes] if told else []
+
+    def end(self, number: int) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "tenure.cli", *words]
+
+    def _env(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TENURE_"))}
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Any:
+    made = Dev(tmp_path)
+    yield made
+    for pid in [*made.pids(), *([made.process.pid] if made.process and made.process.poll() is None else [])]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if made.process:
+        made.process.wait()
+
+
+def living(pids: list[int]) -> list[int]:
+    """Those that have not ended; a zombie has."""
+    states = {pid: Path(f"/proc/{pid}/stat") for pid in pids}
+    return [
+        pid for pid, stat in states.items() if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_dev_serves_the_folder_mends_its_worker_and_leaves_nothing(dev: Dev) -> None:
+    await dev.up()
+    assert "scripted stand-in" in dev.log.read_text()
+    again = await dev.type("dev")
+    assert again.returncode == 2
+    assert f"`tenure dev` runs in {dev.home} already" in again.stderr
+    worker, pids = dev.worker(), dev.pids()
+    os.kill(worker, signal.SIGKILL)
+    await dev.says(f"worker {worker} ended (exit code -9)")
+    await dev.says("ready on task queue", times=2)
+    pids += dev.pids()
+    told = await dev.type("run", "support", "Hi, I'm alice@example.com.")
+    assert (told.returncode, "INV-3320" in told.stdout) == (0, True)
+    assert (await dev.type("runs")).stdout.count("completed") == 1
+    assert dev.end(signal.SIGINT) == 0
+    assert living(pids) == []
+    assert "completed" in (await dev.type("runs")).stdout  # the store tells without a server
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_a_dev_that_was_killed_is_cleaned_up_by_the_next_one(dev: Dev) -> None:
+    await dev.up()
+    left = dev.pids()
+    dev.end(signal.SIGKILL)
+    assert len(living(left)) == 2
+    await dev.up()
+    assert living(left) == []
+    assert dev.end(signal.SIGTERM) == 0
+
+
+async def test_dev_says_what_keeps_the_worker_from_serving(dev: Dev) -> None:
+    told = await dev.type("dev", "--agents", "no_such_module")
+    assert told.returncode == 2
+    assert "--agents no_such_module: the module cannot be imported" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not (dev.home / running.FILE).exists()
