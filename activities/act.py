@@ -24,13 +24,14 @@ from tenure.activities.pulse import Pulse, pulse
 from tenure.activities.resources import Resources, now, refuse
 from tenure.approvals.digest import call_digest, effect_key
 from tenure.errors import BadInput, Refused, Unavailable
-from tenure.run import INLINE_LIMIT, Act, BlobRef, Effect, Json, JsonObject, Result
+from tenure.run import Act, Effect, Result
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, effects, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.tools import State, Tool, ToolContext, state_delta
 from tenure.transcript import result_of, result_row, state_of, tool_calls
+from tenure.wire import INLINE_LIMIT, BlobRef, Json, JsonObject
 
 DEATHS = 20  # attempts that may vanish without a word before a read or an idempotent tool is given up
 

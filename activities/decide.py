@@ -16,7 +16,7 @@ from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, refuse
 from tenure.approvals.digest import digest
 from tenure.errors import BadInput, ConfigError, NotServed, Unavailable
-from tenure.run import Decide, JsonObject, Turn
+from tenure.run import Decide, Turn
 from tenure.runtime import telemetry as otel
 from tenure.runtime.claude import Reply
 from tenure.runtime.prices import cost_of
@@ -25,6 +25,7 @@ from tenure.runtime.store import Connection, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.transcript import assistant_row, messages, problem_row, state_of, tool_calls
+from tenure.wire import JsonObject
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from temporalio.client import Client
 
 from tenure.errors import StoreUnavailable
-from tenure.run import JsonObject
 from tenure.runtime import history
 from tenure.runtime.store import Connection, Store, runs, transcript
 from tenure.transcript import EMPTY_HEAD, extend_text
+from tenure.wire import JsonObject
 
 RUNS_REMEMBERED = 256
 

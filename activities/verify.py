@@ -15,8 +15,8 @@ from temporalio import activity
 from tenure.activities.resources import Resources, now
 from tenure.approvals import answer as answers
 from tenure.approvals.approvers import decode_key, vouched
+from tenure.approvals.request import Closed, Request, Verdict, Verdicts, Verify
 from tenure.errors import AnswerRefused, ConfigError
-from tenure.run import Closed, Request, Verdict, Verdicts, Verify
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, approvers, runs
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from bench import kills_agent
 from bench.processes import LOOK, Stage, WorkerProcess, run_to_end, say, staged, until
+from tenure.approvals.request import Kind, Request
 from tenure.client import RunHandle
-from tenure.run import Kind, Request
 from tenure.runtime.store import Connection, effects, runs, transcript
 from tenure.transcript import tool_calls
 
@@ -189,14 +189,14 @@ async def _kill_until(watch: Watch, done: Done, most: int) -> None:
             AGENTS, module=FORGETFUL if watch.options.forgetful else "tenure.worker"
         )
         if watch.kills >= most:
-            await until(done, within=watch.options.limit, what="all runs complete or in doubt")
-            return worker
-        if await _life_and_death(watch, worker, done):
-            return worker
+            await until(done, within=watch.options.limit, what=done.__name__)
+            return
+        if await _outlives(watch, worker, done):
+            return
 
 
-async def _life_and_death(watch: Watch, worker: WorkerProcess, done: Any = None) -> bool:
-    """Kill the worker at a random point; False when it was killed, True when all was `done` before."""
+async def _outlives(watch: Watch, worker: WorkerProcess, done: Done) -> bool:
+    """Kill the worker at a random point, unless all is `done` before."""
     if watch.rng.random() < watch.options.stillborn:
         await asyncio.sleep(watch.rng.uniform(0, 1.5))
     else:

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from bench.ledger import Ledger
 from tenure.activities.resources import now
+from tenure.approvals.request import Kind, Request, Verdict
 from tenure.client import Tenure
 from tenure.errors import TenureError
-from tenure.run import Kind, Request, Verdict
 from tenure.runtime import keys
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.settings import Settings

@@ -20,8 +20,8 @@ from typing import Any
 
 from bench import kills_agent
 from bench.processes import Stage, WorkerProcess, run_to_end, say, staged, until
+from tenure.approvals.request import Request
 from tenure.client import RunHandle
-from tenure.run import Request
 from tenure.runtime.store import Connection, effects, transcript
 
 AGENTS = "bench.kills_agent:sleeper"

@@ -6,8 +6,8 @@ import asyncio
 
 from tenure.client import RunHandle, Tenure
 from tenure.response import Response
-from tenure.run import JsonObject
 from tenure.spec import AgentSpec
+from tenure.wire import JsonObject
 
 
 class Agent(AgentSpec):

@@ -8,24 +8,12 @@ and `OpenTurn` are mutable: they are the workflow's own state. Times are millise
 from __future__ import annotations
 
 import enum
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-Json: TypeAlias = (
-    Any  # JSON as parsed: dict, list, str, int, float, bool or None. Its shape belongs to Claude and to users.
-)
-JsonObject: TypeAlias = dict[str, Json]
-
-INLINE_LIMIT = 64 * 1024  # bytes of JSON above which content travels as a reference to a blob
-MESSAGE_LIMIT = 256 * 1024  # bytes of a message that a client without a blob store may send
-STATE_LIMIT = 64 * 1024  # bytes of JSON that a run's merged state may take
-
-
-class Wire(BaseModel):
-    """Base of every value that is serialised into workflow history."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+from tenure.approvals.request import Request
+from tenure.wire import BlobRef, Json, JsonObject, Wire
 
 
 class Effect(enum.StrEnum):
@@ -72,13 +60,6 @@ STATUS_OF: dict[StopReason, Status] = dict.fromkeys(StopReason, Status.FAILED) |
     StopReason.UNTIL: Status.COMPLETED,
     StopReason.CANCELLED: Status.CANCELLED,
 }
-
-
-class BlobRef(Wire):
-    """Content kept outside history: its SHA-256 (hex) and its size in bytes."""
-
-    blob: str
-    size: int
 
 
 class Usage(Wire):
@@ -192,68 +173,6 @@ class Note(Wire):
 
     seq: int
     row: JsonObject
-
-
-class Kind(enum.StrEnum):
-    """What a person is asked for."""
-
-    TOOL_CALL = "tool_call"
-    IN_DOUBT = "in_doubt"
-
-
-class Request(Wire):
-    """A question to a person. `digest` is SHA-256 over RFC 8785 JSON of (tenant, workflow, seq, kind, payload, epoch)."""
-
-    id: str
-    kind: Kind
-    tenant: str
-    workflow: str
-    agent: str
-    seq: int
-    payload: JsonObject  # the tool, its arguments in full, and what else the person decides about
-    why: str
-    digest: str
-    epoch: int = 0
-    choices: list[str] = Field(default_factory=lambda: ["approve", "deny"])
-    user: str | None = None
-    quorum: int = 1
-    opened_at: int = 0
-    deadline: int = 0
-    did_not_from: int = 0  # before this time nobody can know that an effect did not happen
-    on_timeout: Literal["deny", "halt"] = "deny"
-
-
-class Verify(Wire):
-    """Check these tokens against that request at this time (milliseconds since the epoch)."""
-
-    request: Request
-    tokens: list[str]
-    at: int
-
-
-class Verdict(Wire):
-    """What became of one answer. `accepted` answers count; the others say in `reason` why they do not."""
-
-    accepted: bool
-    choice: str = ""
-    principal: str = ""
-    jti: str = ""
-    note: str = ""
-    reason: str = ""
-
-
-class Verdicts(Wire):
-    """What became of several answers, in their order."""
-
-    verdicts: list[Verdict]
-
-
-class Settled(Wire):
-    """How a request ended: the choice that counts, who made it, and what they wrote. Nobody in time: `expired`."""
-
-    choice: str
-    principal: str = ""
-    note: str = ""
 
 
 class Step(Wire):
@@ -373,14 +292,6 @@ class Recorded(Wire):
     """The tools whose effects are in doubt at the end of a run."""
 
     in_doubt: list[str] = Field(default_factory=list[str])
-
-
-class Closed(Wire):
-    """A request that ended, and how."""
-
-    request: Request
-    settled: Settled
-    at: int
 
 
 class Progress(Wire):

@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tenure.errors import ConfigError
-from tenure.run import STATE_LIMIT, Json, JsonObject, Snapshot
+from tenure.run import Snapshot
 from tenure.tools import Function, Tool
 from tenure.transcript import canonical
+from tenure.wire import STATE_LIMIT, Json, JsonObject
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 DEFAULT_MODEL = "claude-sonnet-5-5"

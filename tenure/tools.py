@@ -17,8 +17,9 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import to_jsonable_python
 
 from tenure.errors import BadInput, ConfigError
-from tenure.run import STATE_LIMIT, Effect, Json, JsonObject, ToolFacts
+from tenure.run import Effect, ToolFacts
 from tenure.transcript import clean
+from tenure.wire import STATE_LIMIT, Json, JsonObject
 
 Function = Callable[..., Any]  # what a tool takes and returns is the user's business
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # what the Messages API accepts

@@ -10,7 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from tenure.run import BlobRef, Json, JsonObject, Result
+from tenure.run import Result
+from tenure.wire import BlobRef, Json, JsonObject
 
 EMPTY_HEAD = ""
 SHOWN_LIMIT = 256 * 1024  # characters of one tool result that Claude is shown

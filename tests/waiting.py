@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenure.run import Request
+from tenure.approvals.request import Request
 from tenure.testing import Embedded
 
 T = TypeVar("T")

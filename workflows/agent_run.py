@@ -7,31 +7,18 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
+from tenure.approvals.request import Request, Verdict
 from tenure.errors import BadInput, TenureError
-from tenure.run import (
-    INLINE_LIMIT,
-    Note,
-    Observe,
-    Observed,
-    Outcome,
-    Progress,
-    Record,
-    Recorded,
-    Request,
-    RunRequest,
-    Status,
-    StopReason,
-    Verdict,
-)
+from tenure.run import Note, Observe, Observed, Outcome, Progress, RunRequest, StopReason
 from tenure.transcript import user_row
-from tenure.workflows import carry, story, turn
+from tenure.wire import INLINE_LIMIT
+from tenure.workflows import carry, ending, story, turn
 from tenure.workflows.ask import Desk, MoveOn
 from tenure.workflows.carry import Stop
 from tenure.workflows.quick import quick
-from tenure.workflows.refusals import reason
 
 RESOLVES = 5  # times a run may find its agent again under a new fingerprint before something is badly wrong
 
@@ -55,22 +42,11 @@ class AgentRun:
         try:
             stop = await self._live()
         except (asyncio.CancelledError, ActivityError, TenureError) as error:
-            stop = _stop_for(error)
-        outcome = carry.outcome(self._run, stop)
+            stop = ending.stop_for(error)
         self._desk.close()
-        carry.tell(
-            self._run,
-            f"{outcome.stop_reason}: {story.one_line(outcome.message)}",
-            ok=outcome.status is Status.COMPLETED,
-        )
-        story.tell(self._run)
-        recorded = await quick("record", self._record(outcome), Recorded)
-        if recorded.in_doubt:
-            carry.tell(self._run, f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
-            story.tell(self._run)
-        story.mark_closed(self._run, outcome)
+        outcome = await ending.close(self._run, stop)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return _end(outcome)
+        return ending.end(outcome)
 
     async def _live(self) -> Stop:
         if self._run.snapshot is None:
@@ -133,17 +109,6 @@ class AgentRun:
             carry.pack(self._run), initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE
         )
 
-    def _record(self, outcome: Outcome) -> Record:
-        request = self._run.request
-        return Record(
-            outcome=outcome,
-            agent=request.agent,
-            tenant=request.tenant,
-            user=request.user,
-            role=request.role,
-            trace=request.trace,
-        )
-
     @workflow.signal(description="Answer the open request: one compact JWS, as `tenure approve --print` gives it")
     def answer(self, *sent: Any) -> None:  # Any: whatever somebody sends, and however much, must not raise
         """An answer arrives; it is verified before it counts."""
@@ -179,18 +144,3 @@ class AgentRun:
     def pending(self) -> list[Request]:
         """The open requests."""
         return story.progress(self._run).waiting_for
-
-
-def _stop_for(error: BaseException) -> Stop:
-    if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
-        return Stop(StopReason.CANCELLED, "cancelled")
-    return Stop(StopReason.FAILED, reason(error) if isinstance(error, ActivityError) else str(error))
-
-
-def _end(outcome: Outcome) -> Outcome:
-    """How the workflow itself ends: Temporal shows cancelled and failed runs as what they are."""
-    if outcome.stop_reason is StopReason.CANCELLED:
-        raise CancelledError("the run was cancelled")
-    if outcome.stop_reason is StopReason.FAILED:
-        raise ApplicationError(outcome.message, outcome, type="RunFailed", non_retryable=True)
-    return outcome

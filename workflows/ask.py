@@ -12,7 +12,9 @@ from temporalio import workflow
 
 from tenure.approvals.answer import TOKEN_LIMIT
 from tenure.approvals.digest import request_digest
-from tenure.run import Closed, JsonObject, Kind, OpenTurn, Request, RunState, Settled, Verdict, Verdicts, Verify
+from tenure.approvals.request import Closed, Kind, Request, Settled, Verdict, Verdicts, Verify
+from tenure.run import OpenTurn, RunState
+from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.carry import now, should_move, tell
 from tenure.workflows.quick import quick

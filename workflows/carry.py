@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from temporalio import workflow
 
-from tenure.run import STATUS_OF, JsonObject, Outcome, RunRequest, RunState, Step, StopReason
+from tenure.run import STATUS_OF, Outcome, RunRequest, RunState, Step, StopReason
 from tenure.transcript import extend
+from tenure.wire import JsonObject
 
 STEPS_KEPT = 40  # lines of story that a run carries; the rest is counted
 REPEATS_KEPT = 200  # different calls with their results that are remembered to notice a run going in circles

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from tenure.run import Wire
+from tenure.wire import Wire
 from tenure.workflows.refusals import refusal
 
 T = TypeVar("T")

@@ -10,8 +10,10 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
-from tenure.run import JsonObject, Outcome, Progress, Request, RunState, Status
+from tenure.approvals.request import Request
+from tenure.run import Outcome, Progress, RunState, Status
 from tenure.runtime import temporal as names
+from tenure.wire import JsonObject
 
 ROWS_SHOWN = 20
 DETAILS_LIMIT = 3900  # bytes: the UI shows at most 4 kB

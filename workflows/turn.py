@@ -17,9 +17,11 @@ from temporalio.workflow import ActivityCancellationType
 
 from tenure import run as wire
 from tenure.approvals.digest import call_digest, digest
-from tenure.run import Act, Decide, Effect, JsonObject, Kind, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
+from tenure.approvals.request import Kind
+from tenure.run import Act, Decide, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
 from tenure.transcript import answer_text, assistant_row, problem_row, result_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
+from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.carry import Stop, append, now, tell

@@ -8,8 +8,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from tenure.approvals.request import Request
 from tenure.errors import AnswerRefused
-from tenure.run import Request
 
 TYPE = "tenure-answer+jws"
 TOKEN_LIMIT = 8 * 1024  # characters: a longer token is not even parsed

@@ -10,8 +10,9 @@ import hashlib
 
 import rfc8785
 
+from tenure.approvals.request import Kind
 from tenure.errors import BadInput
-from tenure.run import Json, JsonObject, Kind
+from tenure.wire import Json, JsonObject
 
 _SAFE = 2**53 - 1
 

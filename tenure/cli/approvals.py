@@ -9,8 +9,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tenure.approvals.request import Request, Verdict
     from tenure.client import Tenure
-    from tenure.run import Request, Verdict
 
 
 def _signing(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's decorators
@@ -118,7 +118,7 @@ def _tell(request: Request, principal: str, verdict: Verdict | None, approved: l
 
 async def _approved(system: Tenure, request: Request) -> list[str]:
     """Who has approved so far."""
-    from tenure.run import Verdict
+    from tenure.approvals.request import Verdict
 
     found = await system.require_store().read(
         lambda db: db.execute(

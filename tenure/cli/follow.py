@@ -13,8 +13,9 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from tenure.approvals.request import Request
 from tenure.cli import render
-from tenure.run import Progress, Request, Step, StopReason
+from tenure.run import Progress, Step, StopReason
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tenure.run import Json, JsonObject
+from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

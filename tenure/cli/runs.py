@@ -15,8 +15,8 @@ from tenure.errors import BadInput
 if TYPE_CHECKING:
     from tenure.client import RunHandle, Tenure
     from tenure.response import Response
-    from tenure.run import JsonObject
     from tenure.runtime.store.runs import RunRow
+    from tenure.wire import JsonObject
 
 STATUSES = ("running", "waiting", "completed", "failed", "cancelled")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

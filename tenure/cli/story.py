@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from tenure.approvals.request import Kind, Request, Verdict
 from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
-from tenure.run import Json, JsonObject, Kind, Progress, Request, Verdict
+from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.store import Connection, effects, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.transcript import answer_text, tool_calls
+from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:
     from tenure.cli.timeline import Span

@@ -14,8 +14,8 @@ from temporalio.service import RPCError
 
 from tenure.approvals.answer import Answer, sign
 from tenure.approvals.digest import request_digest
+from tenure.approvals.request import Request, Verdict
 from tenure.errors import AnswerRefused, BadInput, NotFound, TemporalUnavailable
-from tenure.run import Request, Verdict
 from tenure.runtime.store import approvals
 
 if TYPE_CHECKING:

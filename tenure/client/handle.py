@@ -15,10 +15,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from tenure.client.story import tool_calls_of
 from tenure.errors import BadInput, NotFound
 from tenure.response import Response
-from tenure.run import INLINE_LIMIT, JsonObject, Outcome, Progress, Status, StopReason
+from tenure.run import Outcome, Progress, Status, StopReason
 from tenure.runtime import history
 from tenure.runtime.store import runs, transcript
 from tenure.transcript import state_of
+from tenure.wire import INLINE_LIMIT, JsonObject
 
 if TYPE_CHECKING:
     from tenure.client.system import Tenure

@@ -20,12 +20,13 @@ from ulid import ULID
 
 from tenure.client.handle import RunHandle
 from tenure.errors import BadInput, NotFound, TemporalUnavailable
-from tenure.run import INLINE_LIMIT, MESSAGE_LIMIT, STATE_LIMIT, BlobRef, JsonObject, RunRequest, Status
+from tenure.run import RunRequest, Status
 from tenure.runtime import temporal as names
 from tenure.runtime.store import runs
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.telemetry import carrier
 from tenure.transcript import canonical, clean
+from tenure.wire import INLINE_LIMIT, MESSAGE_LIMIT, STATE_LIMIT, BlobRef, JsonObject
 
 if TYPE_CHECKING:
     from tenure.client.system import Tenure

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from tenure.run import Json, JsonObject
 from tenure.runtime.blobs import Blobs
 from tenure.transcript import tool_calls
+from tenure.wire import Json, JsonObject
 
 
 def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonObject]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from tenure.errors import ConfigError, NotFound, StoreUnavailable
-from tenure.run import BlobRef
+from tenure.wire import BlobRef
 
 
 class Blobs:

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from tenure.errors import ClaudeUnavailable, ConfigError
-from tenure.run import JsonObject, Usage
+from tenure.run import Usage
 from tenure.spec import AgentSpec
 from tenure.transcript import clean
+from tenure.wire import JsonObject
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -67,7 +68,9 @@ class Claude:
         if spec.max_tokens > STREAM_ABOVE:
             async with self.client.messages.stream(**request) as stream:
                 return cast("Message", await stream.get_final_message())  # generic over an output format we do not use
-        return cast("Message | str", await self.client.messages.create(**request))  # a body that is no JSON comes back as text
+        return cast(
+            "Message | str", await self.client.messages.create(**request)
+        )  # a body that is no JSON comes back as text
 
     async def close(self) -> None:
         """Close the client's connections, if it was ever used."""

@@ -12,8 +12,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from tenure.run import Act, Decide, JsonObject, Note, Observed, Result, RunRequest, Snapshot, Turn
+from tenure.run import Act, Decide, Note, Observed, Result, RunRequest, Snapshot, Turn
 from tenure.transcript import assistant_row, problem_row, result_row, tool_calls, user_row
+from tenure.wire import JsonObject
 
 T = TypeVar("T")
 LOCAL_MARKER = "core_local_activity"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.activities.resources import Resources, now
+from tenure.approvals.request import Request, Verdict
 from tenure.client.system import Tenure, current
 from tenure.errors import AnswerRefused
-from tenure.run import Request, Verdict
 from tenure.runtime import keys
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.settings import Settings

@@ -13,8 +13,8 @@ from tenure import Agent, tool
 from tenure.activities.resources import now
 from tenure.approvals.answer import Answer, sign
 from tenure.approvals.approvers import Approver, encode_key, vouch
+from tenure.approvals.request import Request, Verdict
 from tenure.errors import AnswerRefused, BadInput
-from tenure.run import Request, Verdict
 from tenure.runtime import keys
 from tenure.runtime.store import approvals, approvers
 from tenure.runtime.temporal import start_server

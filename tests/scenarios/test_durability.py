@@ -12,7 +12,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from tenure import Agent, ToolContext, tool
-from tenure.run import Request
+from tenure.approvals.request import Request
 from tenure.runtime import history
 from tenure.runtime.store import transcript
 from tenure.runtime.temporal import start_server, start_skipping_server

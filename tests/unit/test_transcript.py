@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.run import BlobRef, Result
+from tenure.run import Result
 from tenure.transcript import (
     EMPTY_HEAD,
     assistant_row,
@@ -20,6 +20,7 @@ from tenure.transcript import (
     state_of,
     user_row,
 )
+from tenure.wire import BlobRef
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=5),

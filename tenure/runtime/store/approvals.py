@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tenure.run import Request, Verdict
+from tenure.approvals.request import Request, Verdict
 
 DDL = (
     """CREATE TABLE requests (

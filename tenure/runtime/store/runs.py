@@ -6,7 +6,8 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from tenure.run import JsonObject, Record, RunRequest, Snapshot, Status
+from tenure.run import Record, RunRequest, Snapshot, Status
+from tenure.wire import JsonObject
 
 DDL = (
     """CREATE TABLE runs (

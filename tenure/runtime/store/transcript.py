@@ -6,8 +6,8 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from tenure.run import JsonObject
 from tenure.transcript import canonical
+from tenure.wire import JsonObject
 
 DDL = (
     """CREATE TABLE transcript (

@@ -1,0 +1,80 @@
+"""Requests to people and what becomes of the answers: the values that travel between workflow, activities and client."""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+from pydantic import Field
+
+from tenure.wire import JsonObject, Wire
+
+
+class Kind(enum.StrEnum):
+    """What a person is asked for."""
+
+    TOOL_CALL = "tool_call"
+    IN_DOUBT = "in_doubt"
+
+
+class Request(Wire):
+    """A question to a person. `digest` is SHA-256 over RFC 8785 JSON of (tenant, workflow, seq, kind, payload, epoch)."""
+
+    id: str
+    kind: Kind
+    tenant: str
+    workflow: str
+    agent: str
+    seq: int
+    payload: JsonObject  # the tool, its arguments in full, and what else the person decides about
+    why: str
+    digest: str
+    epoch: int = 0
+    choices: list[str] = Field(default_factory=lambda: ["approve", "deny"])
+    user: str | None = None
+    quorum: int = 1
+    opened_at: int = 0
+    deadline: int = 0
+    did_not_from: int = 0  # before this time nobody can know that an effect did not happen
+    on_timeout: Literal["deny", "halt"] = "deny"
+
+
+class Verify(Wire):
+    """Check these tokens against that request at this time (milliseconds since the epoch)."""
+
+    request: Request
+    tokens: list[str]
+    at: int
+
+
+class Verdict(Wire):
+    """What became of one answer. `accepted` answers count; the others say in `reason` why they do not."""
+
+    accepted: bool
+    choice: str = ""
+    principal: str = ""
+    jti: str = ""
+    note: str = ""
+    reason: str = ""
+
+
+class Verdicts(Wire):
+    """What became of several answers, in their order."""
+
+    verdicts: list[Verdict]
+
+
+class Settled(Wire):
+    """How a request ended: the choice that counts, who made it, and what they wrote. Nobody in time: `expired`."""
+
+    choice: str
+    principal: str = ""
+    note: str = ""
+
+
+class Closed(Wire):
+    """A request that ended, and how."""
+
+    request: Request
+    settled: Settled
+    at: int

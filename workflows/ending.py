@@ -1,0 +1,51 @@
+"""How a run ends: what it is recorded as, and how Temporal shows it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
+
+from tenure.run import Outcome, Record, Recorded, RunState, Status, StopReason
+from tenure.workflows import carry, story
+from tenure.workflows.carry import Stop
+from tenure.workflows.quick import quick
+from tenure.workflows.refusals import reason
+
+
+def stop_for(error: BaseException) -> Stop:
+    """The terminal condition that an exception stands for."""
+    if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
+        return Stop(StopReason.CANCELLED, "cancelled")
+    return Stop(StopReason.FAILED, reason(error) if isinstance(error, ActivityError) else str(error))
+
+
+async def close(run: RunState, stop: Stop) -> Outcome:
+    """Record the end everywhere it is looked for: the store, the story, the search attributes."""
+    outcome = carry.outcome(run, stop)
+    completed = outcome.status is Status.COMPLETED
+    carry.tell(run, f"{outcome.stop_reason}: {story.one_line(outcome.message)}", ok=completed)
+    request = run.request
+    record = Record(
+        outcome=outcome,
+        agent=request.agent,
+        tenant=request.tenant,
+        user=request.user,
+        role=request.role,
+        trace=request.trace,
+    )
+    recorded = await quick("record", record, Recorded)
+    if recorded.in_doubt:
+        carry.tell(run, f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
+    story.tell(run)
+    story.mark_closed(run, outcome)
+    return outcome
+
+
+def end(outcome: Outcome) -> Outcome:
+    """How the workflow itself ends: Temporal shows cancelled and failed runs as what they are."""
+    if outcome.stop_reason is StopReason.CANCELLED:
+        raise CancelledError("the run was cancelled")
+    if outcome.stop_reason is StopReason.FAILED:
+        raise ApplicationError(outcome.message, outcome, type="RunFailed", non_retryable=True)
+    return outcome
