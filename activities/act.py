@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,7 +143,7 @@ class Acting:
 
     async def _attempt(self, job: Job, beat: Pulse) -> Result:
         """Run the tool. Raises for Temporal to try again, and CancelledError when the attempt is dropped or not ours."""
-        flag = Flag(threading.Event())
+        flag = Flag(beat)
         ctx = ToolContext(
             run_id=job.workflow,
             tenant=job.run.tenant,

@@ -10,9 +10,10 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from tenure.activities.pulse import Pulse
 from tenure.errors import Cancelled, ToolError
 from tenure.tools import Tool, ToolContext
 
@@ -50,16 +51,19 @@ class Dropped:
 Attempted: TypeAlias = Returned | Declined | Broke | Dropped
 
 
-@dataclass
+@dataclass(frozen=True)
 class Flag:
     """What a running tool's context asks: go on?"""
 
-    cancelled: threading.Event
+    pulse: Pulse
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def heartbeat(self) -> None:
-        """Raise Cancelled once the run was cancelled."""
+        """Raise Cancelled once the run was cancelled, or when the process stood still and the attempt was given up."""
         if self.cancelled.is_set():
             raise Cancelled("the run was cancelled")
+        if self.pulse.lost:
+            raise Cancelled("the worker stood still for too long: this attempt was given up")
 
 
 async def attempt(tool: Tool, ctx: ToolContext, arguments: dict[str, Any], timeout: float, flag: Flag) -> Attempted:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import sys
 import time
@@ -178,6 +179,7 @@ async def measure(options: Options) -> dict[str, Any]:
             "seconds": round(time.monotonic() - begun, 1),
             "seconds_until_settled": round(settled_after, 1),
             "runs_at_kills": dict(watch.where.most_common()),
+            "load_average": round(os.getloadavg()[0], 1),
             "errors_logged": stage.faults_logged(),
         }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import sys
@@ -84,6 +85,9 @@ async def measure(kills: int, seed: int) -> dict[str, Any]:
             "new_worker_serves_after": _spread(starting),
             "goal": GOAL,
             "worst": round(max(in_tool + asking), 2),
+            "load_average": round(
+                os.getloadavg()[0], 1
+            ),  # a start of Python takes seconds of CPU: a busy machine shows
             "seconds": round(time.monotonic() - begun, 1),
         }
 

@@ -20,7 +20,6 @@ class Customer:
     name: str
     email: str
     plan: str
-    since: str
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Ticket:
 
 
 CUSTOMERS = {
-    "alice@example.com": Customer("C-1042", "Alice Moreau", "alice@example.com", "Team, monthly, $49.00", "2023-04-17"),
-    "bob@example.com": Customer("C-1077", "Bob Okafor", "bob@example.com", "Starter, monthly, $12.00", "2025-09-02"),
+    "alice@example.com": Customer("C-1042", "Alice Moreau", "alice@example.com", "Team, monthly, $49.00"),
+    "bob@example.com": Customer("C-1077", "Bob Okafor", "bob@example.com", "Starter, monthly, $12.00"),
 }
 DUPLICATE = "Invoices INV-3319 and INV-3320 charge the same month. Billing refunded INV-3320 ($49.00) on 2026-11-19."
 EXPIRED = "The card had expired. Alice replaced it and the payment went through on 2026-06-04."
@@ -50,7 +49,7 @@ HANDED_OVER: dict[str, str] = {}  # idempotency key → case number
 
 @tool(effect="read")
 async def lookup_customer(email: str) -> Customer:
-    """Find a customer by e-mail address: id, name, plan, customer since."""
+    """Find a customer by e-mail address: id, name, plan."""
     if email.lower() not in CUSTOMERS:
         raise ToolError(f"no customer has the address {email!r}: ask for the one on the invoice")
     return CUSTOMERS[email.lower()]
@@ -67,8 +66,7 @@ async def update_ticket(ticket_id: str, status: Status) -> Ticket:
     """Set the status of a support ticket."""
     if ticket_id not in TICKETS:
         raise ToolError(f"there is no ticket {ticket_id!r}")
-    # As slow as a ticket system across an ocean, so that `make demo` can kill the worker in the middle of a call.
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(2.5)  # as slow as a far ticket system: long enough for `make demo` to kill the worker meanwhile
     TICKETS[ticket_id] = replace(TICKETS[ticket_id], status=status)
     return TICKETS[ticket_id]
 
@@ -105,9 +103,8 @@ script: Script = [  # what the stand-in for Claude says, turn by turn, when ther
         tool_use("update_ticket", ticket_id="T-2001", status="resolved"),
     ],
     "Hi Alice, you were charged twice for October: invoices INV-3319 and INV-3320 cover the same month. Billing refunded "
-    "INV-3320 ($49.00) on 2026-11-19; banks usually show it within 5 to 10 business days. Your Team plan is unchanged, "
-    "and I have marked ticket T-2001 as resolved. If the refund is not there by 2026-12-03, reply here and I'll hand it "
-    "to our billing team.",
+    "INV-3320 ($49.00) on 2026-11-19; banks usually show it within 5 to 10 business days. I have marked ticket T-2001 as "
+    "resolved. If the refund is not there by 2026-12-03, reply here and I'll hand it to our billing team.",
 ]
 
 

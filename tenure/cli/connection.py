@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 def perform(work: Coroutine[object, object, T]) -> T:
     """Run a command's coroutine to its end."""
-    with _found_settings():
+    with settings_found():
         return asyncio.run(work)
 
 
@@ -54,7 +54,7 @@ def link_at(ui: str, namespace: str, workflow: str) -> str:
 
 
 @contextmanager
-def _found_settings() -> Generator[None]:
+def settings_found() -> Generator[None]:
     """The environment, completed for a while with where the local server is, if the user named none."""
     added = _local_settings()
     os.environ.update(added)

@@ -213,7 +213,6 @@ def _print_ways_on(console: Console, here: Local, response: Response) -> None:
     console.print("\nThe run in the Temporal UI", style="bold")
     console.print(link(here.system, response.id), soft_wrap=True)
     console.print("The UI ends with this demo. `make dev` (or `tenure dev`) brings it back, with the run in it.")
-    console.print(
-        "\nWith Claude instead of the stand-in" if not os.environ.get("ANTHROPIC_API_KEY") else "\nAgain", style="bold"
-    )
-    console.print("ANTHROPIC_API_KEY=sk-ant-... make demo")
+    if not os.environ.get("ANTHROPIC_API_KEY"):
+        console.print("\nWith Claude itself", style="bold")
+        console.print("ANTHROPIC_API_KEY=sk-ant-... make demo")

@@ -38,9 +38,11 @@ def dev(agents: tuple[str, ...], more: tuple[str, ...]) -> int:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="--agents MODULE[:ATTR] ... [--task-queue NAME]")
 def worker(arguments: tuple[str, ...]) -> int:
     """Serve agents to a Temporal that runs elsewhere, until SIGTERM or Ctrl-C: the same as worker.py."""
+    from tenure.cli.connection import settings_found
     from tenure.worker import main
 
-    return main(arguments)
+    with settings_found():
+        return main(arguments)
 
 
 def example_is_here() -> bool:
@@ -74,6 +76,7 @@ async def _dev(agents: list[str]) -> int:
 
             claude = stack.enter_context(ScriptedClaude(script, record=False))
             env = {"ANTHROPIC_BASE_URL": claude.base_url, "ANTHROPIC_API_KEY": "scripted"}
+        click.echo("starting Temporal, the store and a worker")
         async with local("dev", agents, env, _worker_says) as here:
             try:
                 await _greet(here, scripted=bool(env))

@@ -30,7 +30,7 @@ from tenure.runtime.store import Store
 from tenure.runtime.temporal import start_server
 
 PORT, UI_PORT = 7233, 8233
-QUIET = ("--output", "none")  # the server's own greeting
+QUIET = ("--output", "none")  # no greeting; and no log, which on the way down is all errors and none of them matter
 READY = "ready on task queue"  # what the worker says once it serves
 READY_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -207,7 +207,9 @@ async def _server(settings: Settings, stack: AsyncExitStack) -> tuple[WorkflowEn
         f"port {usual} is taken, {port} is used" for usual, port in ((PORT, port), (UI_PORT, ui_port)) if usual != port
     ]
     try:
-        server = await start_server(database=settings.home / "temporal.db", port=port, ui_port=ui_port, flags=QUIET)
+        server = await start_server(
+            database=settings.home / "temporal.db", port=port, ui_port=ui_port, log_level="never", flags=QUIET
+        )
     except RuntimeError as error:
         raise TemporalUnavailable(f"the embedded Temporal server did not start: {error}") from error
     stack.push_async_callback(server.shutdown)

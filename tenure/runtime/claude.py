@@ -50,7 +50,12 @@ class Claude:
         """The real client, which leaves every retry to Temporal."""
         from anthropic import AsyncAnthropic
 
-        return AsyncAnthropic(api_key=self._key or "no-key-needed", base_url=self._base_url, max_retries=0)
+        return AsyncAnthropic(
+            api_key=self._key or "no-key-needed",
+            base_url=self._base_url,
+            max_retries=0,
+            open_telemetry={"traces": False},  # `decide` makes the span of the call
+        )
 
     async def reply(self, spec: AgentSpec, messages: Sequence[JsonObject]) -> Reply:
         """The next assistant turn. Raises what the client and its transport raise; `retry.advise` judges it."""

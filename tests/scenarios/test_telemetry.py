@@ -1,0 +1,51 @@
+"""A run is one trace: the run, its model calls, its tools and its waiting for people."""
+
+from __future__ import annotations
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tenure import Agent, tool
+from tenure.runtime.telemetry import provider
+from tenure.testing import embedded
+from tenure.testing.scripted_claude import text, tool_use
+from tests.waiting import one_pending
+
+
+@tool(effect="privileged")
+async def grant(user: str) -> str:
+    """Give somebody rights."""
+    return "granted"
+
+
+async def test_the_spans_of_a_run_form_one_tree_with_the_standard_names() -> None:
+    exporter = InMemorySpanExporter()
+    trace.set_tracer_provider(provider(SimpleSpanProcessor(exporter)))
+    agent = Agent(name="admin", tools=[grant])
+    async with embedded(agent, claude=[tool_use("grant", user="bob"), text("done")]) as system:
+        handle = await agent.start("go")
+        await system.approve(await one_pending(system))
+        await handle.result()
+    spans: dict[str, ReadableSpan] = {span.name: span for span in exporter.get_finished_spans()}
+    root = spans["invoke_agent admin"]
+    assert set(spans) == {root.name, "chat claude-sonnet-5-5", "execute_tool grant", "wait_for_person"}
+    assert root.context is not None
+    assert root.parent is None
+    for name, span in spans.items():
+        assert span.context is not None
+        assert span.context.trace_id == root.context.trace_id
+        if name != root.name:
+            assert span.parent is not None
+            assert span.parent.span_id == root.context.span_id
+    attributes = dict(root.attributes or {})
+    assert attributes["gen_ai.operation.name"] == "invoke_agent"
+    assert attributes["tenure.stop_reason"] == "answered"
+    chat = dict(spans["chat claude-sonnet-5-5"].attributes or {})
+    assert chat["gen_ai.usage.input_tokens"]
+    assert chat["gen_ai.request.model"] == "claude-sonnet-5-5"
+    waited = spans["wait_for_person"]
+    assert waited.start_time is not None
+    assert waited.end_time is not None
+    assert waited.end_time > waited.start_time
