@@ -39,20 +39,20 @@ class StandIn(Model):
 
         self._claude = AsyncAnthropic(max_retries=0)
 
-    async def get_response(self, *given: Any, **named: Any) -> ModelResponse:
+    async def get_response(
+        self, system_instructions: str | None, input: Any, model_settings: Any, tools: list[Any], *_: Any, **__: Any
+    ) -> ModelResponse:
         """The next turn."""
-        system, items, _, offered = (*given, *named.values())[:4] if given else _named(named)
+        offered = [{"name": t.name, "description": t.description, "input_schema": t.params_json_schema} for t in tools]
         message = await self._claude.messages.create(
             model="claude-sonnet-5-5",
             max_tokens=4096,
-            system=system or INSTRUCTIONS,
-            tools=[
-                {"name": t.name, "description": t.description, "input_schema": t.params_json_schema} for t in offered
-            ],
-            messages=_messages(items),
+            system=system_instructions or INSTRUCTIONS,
+            tools=offered,
+            messages=_messages(input),
             timeout=65,
         )
-        used = Usage(1, message.usage.input_tokens, message.usage.output_tokens)
+        used = Usage(requests=1, input_tokens=message.usage.input_tokens, output_tokens=message.usage.output_tokens)
         return ModelResponse([_item(block) for block in message.content], used, message.id)
 
     def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[TResponseStreamEvent]:
@@ -69,10 +69,6 @@ class Provider(ModelProvider):
     def get_model(self, model_name: str | None) -> Model:
         """Whatever the name."""
         return self._model
-
-
-def _named(named: dict[str, Any]) -> tuple[Any, ...]:
-    return named["system_instructions"], named["input"], named["model_settings"], named["tools"]
 
 
 def _messages(items: Any) -> list[Any]:
@@ -108,9 +104,7 @@ def _item(block: Any) -> Any:
             type="function_call", call_id=block.id, name=block.name, arguments=arguments, id=block.id
         )
     text = ResponseOutputText(type="output_text", text=block.text, annotations=[])
-    return ResponseOutputMessage(
-        type="message", id="message", role="assistant", status="completed", content=[text]
-    )
+    return ResponseOutputMessage(type="message", id="message", role="assistant", status="completed", content=[text])
 
 
 @workflow.defn

@@ -59,11 +59,12 @@ def alone(home: Path) -> Generator[None]:
 
 
 def born(pid: int) -> str:
-    """When a process began, in words of its kernel; empty where /proc does not tell. A reused pid has another birth."""
+    """When a living process began, in words of its kernel; empty where /proc does not tell. A reused pid has another birth."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if told[0] == "Z" else told[19]
 
 
 def children_of(pid: int) -> list[int]:

@@ -22,7 +22,15 @@ async def test_killed_workers_lose_nothing_double_nothing_and_leave_in_doubt_onl
 async def test_a_worker_that_forgets_its_effect_records_is_caught_doubling():
     """The harness can fail: without the record the same kills make the same effects twice."""
     options = kills.Options(
-        runs=12, seed=7, turns=2, kills=3, kills_while_answering=0, spread=0.0, life=(0.8, 2.5), stillborn=0.0, forgetful=True
+        runs=12,
+        seed=7,
+        turns=2,
+        kills=3,
+        kills_while_answering=0,
+        spread=0.0,
+        life=(0.8, 2.5),
+        stillborn=0.0,
+        forgetful=True,
     )
     assert (await kills.measure(options))["doubled"] > 0
 

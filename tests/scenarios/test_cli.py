@@ -352,11 +352,8 @@ def dev(tmp_path: Path) -> Any:
 
 
 def living(pids: list[int]) -> list[int]:
-    """Those that have not ended; a zombie has."""
-    states = {pid: Path(f"/proc/{pid}/stat") for pid in pids}
-    return [
-        pid for pid, stat in states.items() if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    ]
+    """Those that have not ended."""
+    return [pid for pid in pids if running.born(pid)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -16,7 +16,12 @@ def test_the_readme_s_python_runs_as_it_stands(tmp_path: Path) -> None:
     script = tmp_path / "my_agents.py"
     script.write_text("\n\n".join(blocks))
     ended = subprocess.run(
-        [sys.executable, "-W", "error", str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-W", "error", str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert "Your ticket is resolved.\nanswered 3 0.00" in ended.stdout
@@ -24,8 +29,8 @@ def test_the_readme_s_python_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_every_command_the_readme_names_exists() -> None:
-    from tenure.cli import cli
+    from tenure.cli import main
 
     named = set(re.findall(r"^tenure ([a-z]+)", README.read_text(), re.MULTILINE))
     assert named
-    assert named <= set(cli.commands)
+    assert named <= set(main.commands)
