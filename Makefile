@@ -12,7 +12,7 @@ COMPILE := uv pip compile pyproject.toml --universal --generate-hashes --no-emit
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-# What `pip install --editable` would write, without the build tools it needs: the path and the command.
+# What `pip install --editable` would write, without the build tools that needs: the path and the command.
 define LINK
 import pathlib, sys, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "tenure.pth").write_text(f"{pathlib.Path.cwd()}\n")
@@ -66,4 +66,5 @@ clean: ## remove what make has made; runs and keys in .tenure/ stay
 	@echo "installing the development requirements into .venv (once)"
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@rm -f .venv/lib/python*/site-packages/tenure.pth
 	@touch $@ .venv/.runtime

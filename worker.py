@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import gc
 import json
 import os
 import pkgutil
@@ -24,7 +25,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import tenure
+import tenure.workflows
 from tenure.activities.act import Acting
 from tenure.activities.decide import Deciding
 from tenure.activities.observe import Observing
@@ -83,6 +84,8 @@ async def serving(
         await _announce(to)
         announcing = asyncio.create_task(_keep_announcing(to))
         async with _worker(client, settings, to, strict_sandbox):
+            gc.collect()
+            gc.freeze()  # the SDKs' hundred thousand objects stay for good: the collector need not walk them in every run
             if settings.build_id:
                 await _make_current(client, settings.build_id)
             yield to
@@ -147,11 +150,20 @@ def replayer() -> Replayer:
 
 
 def _restrictions(strict: bool) -> SandboxRestrictions:
-    """Our own modules are named one by one: naming `tenure` would pass its workflows through as well."""
-    ours = (
-        () if strict else (f"tenure.{m.name}" for m in pkgutil.iter_modules(tenure.__path__) if m.name != "workflows")
-    )
+    """What a run's sandbox shares with the worker. Strict: libraries only, so that all of our code is held to the rules.
+
+    Otherwise our modules are shared as well, one by one, all but those that define workflows: naming `tenure` itself would
+    share those too. Executing ours anew for every run would double what the workflow side costs.
+    """
+    ours = () if strict else (name for name in _modules() if name not in (AgentRun.__module__, Installation.__module__))
     return SandboxRestrictions.default.with_passthrough_modules(*THIRD_PARTY, *ours)
+
+
+def _modules() -> list[str]:
+    """`tenure.run`, ... and each module of `tenure.workflows`, whose package must not be named as a whole."""
+    top = [f"tenure.{module.name}" for module in pkgutil.iter_modules(tenure.__path__) if module.name != "workflows"]
+    inner = [f"tenure.workflows.{module.name}" for module in pkgutil.iter_modules(tenure.workflows.__path__)]
+    return top + inner
 
 
 def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:

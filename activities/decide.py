@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure.activities.observe import raise_elsewhere
 from tenure.activities.pulse import pulse
+from tenure.activities.recall import Texts
 from tenure.activities.resources import Resources, refuse
 from tenure.approvals.digest import digest
 from tenure.errors import BadInput, ConfigError, NotServed, Unavailable
@@ -38,15 +39,23 @@ class Deciding:
     async def decide(self, ask: Decide) -> Turn:
         """The turn that becomes row `ask.seq`. Temporal retries what `retry.advise` calls worth it."""
         workflow = activity.info().workflow_id or ""
-        run, stands = await self.to.store.read(functools.partial(_look, workflow=workflow, seq=ask.seq))
+
+        def look(db: Connection) -> tuple[RunRow | None, Turn | None, Texts]:
+            return (
+                runs.get(db, workflow),
+                _standing(db, workflow, ask.seq),
+                self.to.recall.missing(db, workflow, ask.seq),
+            )
+
+        found, stands, missing = await self.to.store.read(look)
         if stands is not None:
             return stands
-        run, agent = await resolve(self.to, run, workflow)
+        run, agent = await resolve(self.to, found, workflow)
         with pulse():
-            return await self._decide(ask, workflow, run, agent)
+            rows = await self.to.recall.rows(self.to.store, activity.client(), workflow, ask.seq, ask.head, missing)
+            return await self._decide(ask, workflow, run, agent, rows)
 
-    async def _decide(self, ask: Decide, workflow: str, run: RunRow, agent: AgentSpec) -> Turn:
-        rows = await self.to.recall.rows(self.to.store, activity.client(), workflow, ask.seq, ask.head)
+    async def _decide(self, ask: Decide, workflow: str, run: RunRow, agent: AgentSpec, rows: list[JsonObject]) -> Turn:
         if _is_done(agent, state_of(rows, {**agent.state, **run.initial_state})):
             return Turn(until=True)
         reply = await self._call(workflow, run, agent, messages(rows, self.to.blobs.get))
@@ -85,10 +94,6 @@ async def resolve(to: Resources, run: RunRow | None, workflow: str) -> tuple[Run
         await raise_elsewhere(to, run.agent, run.fingerprint)
         raise refuse(NotServed(f"no worker serves {run.agent}@{run.fingerprint[:8]} any more"))
     return run, agent
-
-
-def _look(db: Connection, workflow: str, seq: int) -> tuple[RunRow | None, Turn | None]:
-    return runs.get(db, workflow), _standing(db, workflow, seq)
 
 
 def _standing(db: Connection, workflow: str, seq: int) -> Turn | None:

@@ -10,6 +10,7 @@ import json
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from temporalio.client import Client
 
@@ -19,6 +20,7 @@ from tenure.runtime.store import Connection, Store, runs, transcript
 from tenure.transcript import EMPTY_HEAD, extend_text
 from tenure.wire import JsonObject
 
+Texts: TypeAlias = list[tuple[int, str]]
 RUNS_REMEMBERED = 256
 
 
@@ -36,11 +38,18 @@ class Recall:
     def __init__(self) -> None:
         self._known: OrderedDict[str, Known] = OrderedDict()
 
-    async def rows(self, store: Store, client: Client, workflow: str, end: int, head: str) -> list[JsonObject]:
+    def missing(self, db: Connection, workflow: str, end: int) -> Texts:
+        """What the store has of the first `end` rows beyond those remembered."""
+        known = self._known.get(workflow, Known())
+        first = len(known.rows) if len(known.rows) <= end else 0  # a reset run asks for fewer rows than are remembered
+        return transcript.between(db, workflow, first, end)
+
+    async def rows(
+        self, store: Store, client: Client, workflow: str, end: int, head: str, missing: Texts
+    ) -> list[JsonObject]:
         """The first `end` rows, whose chain ends in `head`. Raises StoreUnavailable when even history disagrees."""
         known = self._start(workflow, end)
-        texts = await store.read(lambda db: transcript.between(db, workflow, len(known.rows), end))
-        _extend(known, texts)
+        _extend(known, missing)
         if len(known.rows) != end or known.head != head:
             known = await self._rebuild(store, client, workflow, end, head)
         self._remember(workflow, known)
@@ -69,7 +78,7 @@ class Recall:
 
     def _start(self, workflow: str, end: int) -> Known:
         known = self._known.pop(workflow, Known())
-        return known if len(known.rows) <= end else Known()  # a reset run asks for fewer rows than are remembered
+        return known if len(known.rows) <= end else Known()
 
     def _remember(self, workflow: str, known: Known) -> None:
         self._known[workflow] = known
@@ -77,7 +86,7 @@ class Recall:
             self._known.popitem(last=False)
 
 
-def _extend(known: Known, texts: list[tuple[int, str]]) -> None:
+def _extend(known: Known, texts: Texts) -> None:
     for seq, text in texts:
         if seq != len(known.rows):
             return

@@ -14,16 +14,18 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 Once = Callable[[str], Awaitable[tuple[str, str, list[Any]]]]
 
 
 async def compete(once: Once) -> None:
     """Answer batches until stdin closes. `once(message)` makes one run: its workflow id, answer and tool results."""
-    _say({"ready": True})
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not stand between our lines
+    _say(told, {"ready": True})
     while line := await asyncio.to_thread(sys.stdin.readline):
-        _say(await _batch(once, **json.loads(line)))
+        _say(told, await _batch(once, **json.loads(line)))
 
 
 async def _batch(once: Once, runs: int, message: str) -> dict[str, Any]:
@@ -55,6 +57,6 @@ def threads_cpu() -> dict[str, float]:
     return found
 
 
-def _say(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+def _say(told: TextIO, value: dict[str, Any]) -> None:
+    told.write(json.dumps(value) + "\n")
+    told.flush()

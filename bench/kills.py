@@ -100,9 +100,10 @@ class Watch:
         self.kills += 1
         waiting = {request.workflow for request in await self.stage.doubts()}
         happened = self.stage.ledger.effects()
+        begun = tuple(self.plans)  # more may be started while the store's thread looks
 
         def look(db: Connection) -> None:
-            for run in self.plans:
+            for run in begun:
                 self.where[self._place(db, run, run in waiting, worker.begun, happened)] += 1
 
         await self.stage.store.read(look)
@@ -156,7 +157,7 @@ async def measure(options: Options) -> dict[str, Any]:
         waiting_otherwise = len(await watch.unfinished()) - in_doubt
         answering = asyncio.create_task(_answer_all(watch))
         # Answers, too, must survive: workers go on being killed while people answer, beginning with the one that lives.
-        if options.kills_while_answering:
+        if options.kills_while_answering and in_doubt:
             await watch.kill(stage.workers[-1])
             await _kill_until(watch, watch.is_finished, kills_until_settled + options.kills_while_answering)
         await until(watch.is_finished, within=options.limit, what="the end of every run")

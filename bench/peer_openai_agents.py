@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-from agents import Agent, Model, ModelProvider, ModelResponse, Runner, Usage
+from agents import Agent, Model, ModelProvider, ModelResponse, RunConfig, Runner, Usage
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
 from temporalio import activity, workflow
@@ -116,7 +116,8 @@ class OpenAiAgentsRun:
         """Run the agent."""
         offered = [durable.activity_as_tool(each, start_to_close_timeout=MINUTE) for each in ACTIVITIES]
         agent = Agent(name="support", instructions=INSTRUCTIONS, tools=offered)
-        return (await Runner.run(agent, input=message, max_turns=10_000)).final_output
+        untraced = RunConfig(tracing_disabled=True)  # traces go to a host on the network
+        return (await Runner.run(agent, input=message, max_turns=10_000, run_config=untraced)).final_output
 
 
 async def serve() -> None:

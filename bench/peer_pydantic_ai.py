@@ -9,7 +9,7 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-from pydantic_ai import Agent
+from pydantic_ai import Agent, UsageLimits
 from pydantic_ai.durable_exec.temporal import AgentPlugin, PydanticAIPlugin, TemporalAgent
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
@@ -44,7 +44,7 @@ class PydanticAiRun:
     @workflow.run
     async def run(self, message: str) -> str:
         """Run the agent."""
-        return (await temporal_agent.run(message, usage_limits=None)).output
+        return (await temporal_agent.run(message, usage_limits=UsageLimits(request_limit=None))).output
 
 
 async def serve() -> None:

@@ -77,8 +77,9 @@ def mark_waiting(waits: bool) -> None:
 
 
 def mark_closed(run: RunState, outcome: Outcome) -> None:
-    """Make the run findable by how it ended."""
-    updates = [
+    """Make the run findable by how it ended. What it was started with is not said again: each value costs an encoding."""
+    known = workflow.info().typed_search_attributes
+    wanted = [
         names.AGENT.value_set(run.request.agent),
         names.TENANT.value_set(run.request.tenant),
         names.STATUS.value_set(outcome.status),
@@ -88,7 +89,7 @@ def mark_closed(run: RunState, outcome: Outcome) -> None:
         names.PENDING.value_set(0),
         names.COST.value_set(outcome.cost / 1_000_000),
     ]
-    _upsert(updates)
+    _upsert([update for update in wanted if known.get(update.key) != update.value])  # pyright: ignore[reportArgumentType]  # keys of several types
 
 
 def _upsert(updates: Sequence[SearchAttributeUpdate[Any]]) -> None:  # Any: values of several types

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from tenure.client import Tenure
 
 
+MEANING = {
+    "happened": "it took effect: go on with that",
+    "did-not": "it did not: it may be made again",
+    "stop": "nobody can say: end the run",
+}
+
+
 def _signing(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's decorators
     """The options every answer has."""
     for decorate in (
@@ -140,14 +147,12 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True) -
     from tenure.cli import render
     from tenure.cli.page import what
 
+    who = f" for {request.user}" if request.user else ""
     rows = [
         ("what", what(request.payload)),
         ("why", request.why),
         ("run", request.workflow),
-        (
-            "asked",
-            f"{render.ago(request.opened_at)}, for {request.user or 'nobody named'}, until {render.moment(request.deadline)}",
-        ),
+        ("asked", f"{render.ago(request.opened_at)}{who}, until {render.moment(request.deadline)}"),
     ]
     if request.quorum > 1:
         given = f", {len(approved)} so far: {', '.join(approved)}" if approved else ""
@@ -166,4 +171,4 @@ def _commands(request: Request, approved: list[str]) -> list[str]:
     signed = f" --as {_another(approved)}" if approved else ""
     if "approve" in request.choices:
         return [f"tenure approve {request.id}{signed}", f"tenure deny {request.id}{signed} --note WHY"]
-    return [f"tenure answer {request.id} {choice}" for choice in request.choices]
+    return [f"tenure answer {request.id} {choice:<9}{MEANING.get(choice, '')}".rstrip() for choice in request.choices]

@@ -108,7 +108,9 @@ async def _greet(here: Local, *, scripted: bool) -> None:
     render.put(console, render.pairs(rows))
     console.print("From another terminal, in this folder:", style="bold")
     for agent in await _served(here) or ["AGENT"]:
-        click.echo(f'  tenure run {agent} "Hi, I\'m alice@example.com. I have a billing issue."')
+        click.echo(
+            f'  tenure run {agent} "{"I am alice@example.com and have a billing issue." if scripted else "..."}"'
+        )
     click.echo("  tenure runs | show RUN | cancel RUN | pending | approve REQUEST --as operator\n")
 
 

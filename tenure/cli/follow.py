@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
     from temporalio.api.workflow.v1 import PendingActivityInfo
+    from temporalio.client import WorkflowExecutionDescription
 
     from tenure.client import RunHandle
 
@@ -49,6 +50,11 @@ class InFlight:
         again = f", attempt {self.attempt}" if self.attempt > 1 else ""
         return f"{what}{again}" if self.started else f"{what}: waits for a worker{again}"
 
+    @property
+    def lasting(self) -> str:
+        """In words, with the seconds so far."""
+        return f"{self.told}  {time.time() - self.since:.1f} s"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -76,7 +82,7 @@ async def follow(handle: RunHandle) -> AsyncGenerator[Look]:
             heard = time.monotonic()
         steps = [step for step in progress.steps if step.at > told] if progress else []
         told = max((step.at for step in steps), default=told)
-        flying = [_in_flight(info) for info in description.raw_description.pending_activities]
+        flying = in_flight(description)
         waiting = [] if closed or progress is None else progress.waiting_for
         yield Look(steps, flying, waiting, closed, time.monotonic() - heard, progress)
         if closed:
@@ -91,7 +97,12 @@ async def _ask(handle: RunHandle) -> Progress | None:
         return None
 
 
-def _in_flight(info: PendingActivityInfo) -> InFlight:
+def in_flight(description: WorkflowExecutionDescription) -> list[InFlight]:
+    """The activities of a run that are not done, as the server knows them."""
+    return [_one(info) for info in description.raw_description.pending_activities]
+
+
+def _one(info: PendingActivityInfo) -> InFlight:
     started = info.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
     since = info.last_started_time if started else info.scheduled_time
     return InFlight(info.activity_type.name, info.attempt, started, since.ToMilliseconds() / 1000)
@@ -148,12 +159,9 @@ class Tree:
         from rich.console import Group
         from rich.spinner import Spinner
 
-        lines = [Spinner("dots", text=self._flying(one)) for one in (self.look.flying if self.look else [])]
+        lines = [Spinner("dots", text=one.lasting) for one in (self.look.flying if self.look else [])]
         total = f"{time.monotonic() - self.began:.1f} s · {self.tokens:,} tokens · {render.money(self.cost)}"
         return Group(*lines, *([self.note] if self.note else []), total)
-
-    def _flying(self, one: InFlight) -> str:
-        return f"{one.told}  {time.time() - one.since:.1f} s"
 
 
 def _told(what: str) -> tuple[str, str]:

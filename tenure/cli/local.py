@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
@@ -202,18 +203,26 @@ def run_until_stopped(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def _server(settings: Settings, stack: AsyncExitStack) -> tuple[WorkflowEnvironment, str, list[str]]:
-    port, ui_port = _port(PORT), _port(UI_PORT)
-    notes = [
-        f"port {usual} is taken, {port} is used" for usual, port in ((PORT, port), (UI_PORT, ui_port)) if usual != port
-    ]
+    async with running.one_at_a_time():
+        port, ui_port = _port(PORT), _port(UI_PORT)
+        server = await _started(settings.home / "temporal.db", port, ui_port)
+        stack.push_async_callback(server.shutdown)
+    chosen = ((PORT, port), (UI_PORT, ui_port))
+    notes = [f"port {usual} is taken, {port} is used" for usual, port in chosen if usual != port]
+    return server, f"http://localhost:{ui_port}", notes
+
+
+async def _started(database: Path, port: int, ui_port: int) -> WorkflowEnvironment:
+    starting = asyncio.create_task(
+        start_server(database=database, port=port, ui_port=ui_port, log_level="never", flags=QUIET)
+    )
     try:
-        server = await start_server(
-            database=settings.home / "temporal.db", port=port, ui_port=ui_port, log_level="never", flags=QUIET
-        )
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await (await starting).shutdown()  # given up halfway, it would stay behind
+        raise
     except RuntimeError as error:
         raise TemporalUnavailable(f"the embedded Temporal server did not start: {error}") from error
-    stack.push_async_callback(server.shutdown)
-    return server, f"http://localhost:{ui_port}", notes
 
 
 def _port(usual: int) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tenure.cli import render
 from tenure.cli.story import Answered, Asked, Call, Claude, Message, Step, Story
+from tenure.run import JsonObject
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,6 +58,7 @@ def _head(story: Story) -> list[tuple[str, str]]:
             f"{render.count(turns, 'turn')}, {render.count(calls, 'call')}, {story.tokens:,} tokens, {render.money(story.cost)}",
         ),
     ]
+    rows += [("now", one.lasting) for one in story.flying]
     if story.status == "failed" and run.message:
         rows.append(("why", run.message))
     return rows
@@ -104,12 +106,11 @@ def _request(asked: Asked) -> list[tuple[str, str]]:
     return [*rows, ("end", _end(asked))]
 
 
-def what(payload: dict[str, object]) -> str:
-    """What a request is about: the call in full, and whatever else the person decides on."""
+def what(payload: JsonObject) -> str:
+    """What a request is about: the call in full, and whatever else the person decides about."""
     rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments")}
-    arguments = payload.get("arguments")
-    told = render.call(str(payload.get("tool", "")), arguments if isinstance(arguments, dict) else {})  # pyright: ignore[reportUnknownArgumentType]  # JSON
-    return told + "".join(f", {name} {value}" for name, value in rest.items())
+    told = render.call(str(payload.get("tool", "")), payload.get("arguments", {}))
+    return told + "".join(f", {name} {render.moment(value) if name == 'at' else value}" for name, value in rest.items())
 
 
 def _answer(answer: Answered) -> str:

@@ -149,6 +149,6 @@ def call(tool: str, arguments: JsonObject) -> str:
 def shown(value: Json, limit: int) -> str:
     """A value as text, cut with a word about what is missing."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) <= limit:
+    if len(text) <= limit * 1.2:  # what is left must be worth a word about it
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} characters more: --json has them)"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
 import signal
+import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from tenure.errors import ConfigError
 
@@ -47,15 +50,26 @@ def alone(home: Path) -> Generator[None]:
     home.mkdir(parents=True, exist_ok=True)
     # The kernel lets go of the lock when its holder dies, however it dies; a pid in a file would outlive it.
     with (home / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(_taken(home)) from None
+        if not _locked(lock):
+            raise ConfigError(_taken(home))
         _end_leftovers(home)
         try:
             yield
         finally:
             (home / FILE).unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def one_at_a_time() -> AsyncGenerator[None]:
+    """Hold what every set-up of this user must hold while it picks ports and starts to listen on them.
+
+    Otherwise two could pick the same ones, and the second would take the first one's server for its own.
+    """
+    path = Path(tempfile.gettempdir(), f"tenure-ports-{os.getuid()}.lock")
+    with path.open("w") as lock:  # noqa: ASYNC230  # an empty file
+        while not _locked(lock):  # noqa: ASYNC110  # another process holds it: no event of ours can tell
+            await asyncio.sleep(0.05)
+        yield
 
 
 def born(pid: int) -> str:
@@ -70,6 +84,14 @@ def born(pid: int) -> str:
 def children_of(pid: int) -> list[int]:
     """The living children of a process, where /proc tells."""
     return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _parent(folder) == pid]
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _taken(home: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -125,10 +126,20 @@ def cancel(run: str) -> None:
 
         async with connected() as system:
             handle = await system.runs.find(run)
+            await _must_run(handle)
             await handle.cancel()
         click.echo(f"asked {handle.id} to stop; `tenure show {_last(handle.id)}` tells when it has")
 
     perform(work())
+
+
+async def _must_run(handle: RunHandle) -> None:
+    from temporalio.client import WorkflowExecutionStatus
+
+    status = (await handle.workflow.describe()).status
+    if status is not WorkflowExecutionStatus.RUNNING:
+        ended = status.name.lower() if status else "closed"
+        raise BadInput(f"run {handle.id} is {ended} already: there is nothing to cancel")
 
 
 def _state(text: str | None) -> JsonObject:
@@ -175,11 +186,16 @@ async def _follow(system: Tenure, handle: RunHandle, as_json: bool) -> int:
     from tenure.cli.follow import follow, tree
 
     click.echo(f"{handle.id}\n{link(system, handle.id)}", err=True)
-    with tree(render.console(stderr=True)) as shown:
-        async for look in follow(handle):
-            shown.show(look)
-            if look.silent > PATIENCE:
-                shown.once("silent", "no worker answers: is one running? (`tenure dev`); the run waits for it")
+    try:
+        with tree(render.console(stderr=True)) as shown:
+            async for look in follow(handle):
+                shown.show(look)
+                if look.silent > PATIENCE:
+                    shown.once("silent", "no worker answers: is one running? (`tenure dev`); the run waits for it")
+    except asyncio.CancelledError:
+        last = _last(handle.id)
+        click.echo(f"the run goes on: `tenure show {last}` tells how, `tenure cancel {last}` stops it", err=True)
+        raise
     response = await handle.result()
     if as_json:
         render.document(_response(response, link(system, handle.id)))

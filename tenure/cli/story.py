@@ -19,9 +19,11 @@ from tenure.transcript import answer_text, tool_calls
 from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:
+    from tenure.cli.follow import InFlight
     from tenure.cli.timeline import Span
     from tenure.client import Tenure
 
+SILENT = "No worker answers: the run goes on as soon as one does (`tenure dev`)."
 AWAY = "Times are missing, because the Temporal server does not answer: `tenure dev` starts it."
 ALL_ROWS = 1_000_000
 
@@ -97,13 +99,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Story:
-    """The whole story. `status` is Temporal's word where the store has not heard of the end."""
+    """The whole story. `status` is the run's own word while it lives, and Temporal's where the store has not heard of the end."""
 
     run: RunRow
     status: str
     steps: list[Step]
     requests: list[Asked]
-    progress: Progress | None = None
+    flying: list[InFlight] = field(default_factory=list["InFlight"])
     missing: str | None = None
 
     @property
@@ -137,6 +139,7 @@ async def _live(system: Tenure, story: Story) -> Story:
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError
 
+    from tenure.cli.follow import in_flight
     from tenure.cli.timeline import spans
 
     workflow = story.run.workflow
@@ -151,7 +154,13 @@ async def _live(system: Tenure, story: Story) -> Story:
     if description.status is not WorkflowExecutionStatus.RUNNING:
         ended = description.status.name.lower() if description.status else "unknown"
         return replace(story, status=ended)
-    return replace(story, progress=await _progress(system, workflow))
+    progress = await _progress(system, workflow)
+    return replace(
+        story,
+        flying=in_flight(description),
+        status=progress.status if progress else story.status,
+        missing=None if progress else SILENT,
+    )
 
 
 async def _progress(system: Tenure, workflow: str) -> Progress | None:
@@ -239,6 +248,7 @@ def as_document(story: Story, url: str) -> JsonObject:
         "requests": [_asked_document(asked) for asked in story.requests],
         "waiting_for": [one.request.id for one in story.requests if one.closed_at is None],
         "in_doubt": [{"row": call.row, "tool": call.tool} for call in story.in_doubt],
+        "in_flight": [vars(one) for one in story.flying],
         "missing": story.missing,
     }
 

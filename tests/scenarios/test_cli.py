@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -18,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tenure import Agent, ToolError, tool
-from tenure.cli import main, running
+from tenure.cli import main
 from tenure.testing import Embedded, embedded
 from tenure.testing.messages_api import Json, turn_of
 from tenure.testing.scripted_claude import text, tool_use
@@ -47,7 +45,13 @@ async def delete_account(account: str) -> str:
     return f"{account} deleted"
 
 
-clerk = Agent(name="clerk", tools=[look_up, set_note, delete_account])
+@tool(effect="read")
+async def wait() -> None:
+    """Wait until somebody cancels the run."""
+    await asyncio.Event().wait()
+
+
+clerk = Agent(name="clerk", tools=[look_up, set_note, delete_account, wait])
 TIDY = [
     [text("I'll look first."), tool_use("look_up", account="a1"), tool_use("look_up", account="b2")],
     tool_use("set_note", account="a1", note="tidied"),
@@ -57,9 +61,9 @@ DELETE = [tool_use("delete_account", account="a1"), text("Nothing more to do.")]
 
 
 def script(body: Json) -> Any:
-    """One story for messages about deleting, another for the rest."""
+    """One story for messages about deleting, one for waiting, another for the rest."""
     asked = json.dumps(body["messages"][0])
-    return (DELETE if "delete" in asked else TIDY)[turn_of(body)]
+    return (DELETE if "delete" in asked else [tool_use("wait")] if "wait" in asked else TIDY)[turn_of(body)]
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +210,22 @@ async def test_one_approval_of_two_says_who_is_missing_and_how(tenure: Tenure, s
     assert (await tenure("approve", request)).exit_code == 2
 
 
+async def test_show_tells_what_a_live_run_is_doing(tenure: Tenure, system: Embedded) -> None:
+    run = await started(tenure, "wait for it")
+
+    async def look() -> str:
+        page = (await tenure("show", run)).stdout
+        return page if "now " in page else ""
+
+    page = await eventually(look)
+    assert re.search(r"^status +running$", page, re.MULTILINE)
+    assert re.search(r"^now +wait  \d+\.\d s$", page, re.MULTILINE)
+    (flying,) = json.loads((await tenure("show", run, "--json")).stdout)["in_flight"]
+    assert (flying["name"], flying["attempt"], flying["started"]) == ("tool.wait", 1, True)
+    await tenure("cancel", run)
+    assert await ended(system, run) == "cancelled"
+
+
 async def test_a_denial_ends_the_request_and_claude_reads_the_note(tenure: Tenure, system: Embedded) -> None:
     run, request = await asking(tenure, system)
     assert (await tenure("deny", request, "--note", "still in use")).exit_code == 0
@@ -232,6 +252,13 @@ async def test_a_refused_answer_exits_1_and_its_reason_stays_in_the_story(tenure
     assert [answer["accepted"] for answer in asked["answers"]] == [False]
     assert (await tenure("cancel", run)).exit_code == 0
     assert await ended(system, run) == "cancelled"
+
+
+async def test_a_run_that_is_over_cannot_be_cancelled(tenure: Tenure, system: Embedded) -> None:
+    run = await started(tenure, MESSAGE)
+    await ended(system, run)
+    told = await tenure("cancel", run)
+    assert (told.exit_code, told.stderr) == (2, f"tenure: run {run} is completed already: there is nothing to cancel\n")
 
 
 @pytest.mark.parametrize(
@@ -286,110 +313,3 @@ def test_without_a_server_one_line_says_how_to_get_one(tmp_path: Path) -> None:
     )
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert "no Temporal server at 127.0.0.1:1: start one with `tenure dev`" in told.stderr
-
-
-# ---------------------------------------------------------------------------------------------------------------- dev
-
-
-class Dev:
-    """A folder in which `tenure dev` runs as a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.home = folder / ".tenure"
-        self.log = folder / "dev.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    async def up(self, *words: str) -> None:
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220  # its end is waited for where nothing else runs
-                self._command("dev", *words), cwd=self.folder, env=self._env(), stdout=log, stderr=log
-            )
-        await self.says("Tenure is up")
-
-    async def says(self, words: str, times: int = 1) -> None:
-        async def look() -> bool:
-            return self.log.read_text().count(words) >= times
-
-        await eventually(look, within=40)
-
-    async def type(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Type a command in another terminal: the same folder, and no setting at all."""
-        return await asyncio.to_thread(
-            subprocess.run, self._command(*words), cwd=self.folder, env=self._env(), capture_output=True, text=True
-        )
-
-    def worker(self) -> int:
-        """The worker's pid; the server is the other process."""
-        (pid,) = [pid for pid in self.pids() if b"tenure.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        return pid
-
-    def pids(self) -> list[int]:
-        told = running.read(self.home)
-        return [int(pid) for pid in told.processes] if told else []
-
-    def end(self, number: int) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(20)
-
-    def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "tenure.cli", *words]
-
-    def _env(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TENURE_"))}
-
-
-@pytest.fixture
-def dev(tmp_path: Path) -> Any:
-    made = Dev(tmp_path)
-    yield made
-    for pid in [*made.pids(), *([made.process.pid] if made.process and made.process.poll() is None else [])]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    if made.process:
-        made.process.wait()
-
-
-def living(pids: list[int]) -> list[int]:
-    """Those that have not ended."""
-    return [pid for pid in pids if running.born(pid)]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-async def test_dev_serves_the_folder_mends_its_worker_and_leaves_nothing(dev: Dev) -> None:
-    await dev.up()
-    assert "scripted stand-in" in dev.log.read_text()
-    again = await dev.type("dev")
-    assert again.returncode == 2
-    assert f"`tenure dev` runs in {dev.home} already" in again.stderr
-    worker, pids = dev.worker(), dev.pids()
-    os.kill(worker, signal.SIGKILL)
-    await dev.says(f"worker {worker} ended (exit code -9)")
-    await dev.says("ready on task queue", times=2)
-    pids += dev.pids()
-    told = await dev.type("run", "support", "Hi, I'm alice@example.com.")
-    assert (told.returncode, "INV-3320" in told.stdout) == (0, True)
-    assert (await dev.type("runs")).stdout.count("completed") == 1
-    assert dev.end(signal.SIGINT) == 0
-    assert living(pids) == []
-    assert "completed" in (await dev.type("runs")).stdout  # the store tells without a server
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-async def test_a_dev_that_was_killed_is_cleaned_up_by_the_next_one(dev: Dev) -> None:
-    await dev.up()
-    left = dev.pids()
-    dev.end(signal.SIGKILL)
-    assert len(living(left)) == 2
-    await dev.up()
-    assert living(left) == []
-    assert dev.end(signal.SIGTERM) == 0
-
-
-async def test_dev_says_what_keeps_the_worker_from_serving(dev: Dev) -> None:
-    told = await dev.type("dev", "--agents", "no_such_module")
-    assert told.returncode == 2
-    assert "--agents no_such_module: the module cannot be imported" in told.stderr
-    assert "Traceback" not in told.stderr
-    assert not (dev.home / running.FILE).exists()
