@@ -22,8 +22,9 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 import tenure.workflows
 from tenure.activities.act import Acting
@@ -39,6 +40,7 @@ from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.prices import cost_of
 from tenure.runtime.registry import Registry, load
+from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store, agents
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
@@ -129,7 +131,7 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
             verifying.open_request, verifying.verify, verifying.close_request,
         ],
-        workflow_runner=SandboxedWorkflowRunner(_restrictions(strict_sandbox)),
+        workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],
         max_heartbeat_throttle_interval=BEAT,
         default_heartbeat_throttle_interval=BEAT,
@@ -143,7 +145,7 @@ def replayer() -> Replayer:
     """What replays histories under the same settings as a worker: the test of every released run shape."""
     return Replayer(
         workflows=[AgentRun, Installation],
-        workflow_runner=SandboxedWorkflowRunner(_restrictions(strict=False)),
+        workflow_runner=Runner(_restrictions(strict=False)),
         workflow_failure_exception_types=[TenureError, ValidationError],
         data_converter=CONVERTER,
     )
@@ -179,7 +181,6 @@ def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:
 async def _make_current(client: Client, build_id: str) -> None:
     """New runs, and old ones at their next turn, go to this build. The server learns of a version from its first poll."""
     from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
-    from temporalio.service import RPCError
 
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=client.namespace, deployment_name=DEPLOYMENT, build_id=build_id, ignore_missing_task_queues=True
@@ -272,6 +273,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_main(parser.parse_args(arguments)))
     except TenureError as error:
         _say(f"{type(error).__name__}: {error}")
+        return 2
+    except RPCError as error:
+        _say(f"TemporalUnavailable: Temporal went away while the worker started or stopped: {error.message}")
         return 2
     return 0
 

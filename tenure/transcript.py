@@ -22,6 +22,11 @@ def canonical(value: Json) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def name_of(value: Json) -> str:
+    """16 hex digits that are equal for equal values: enough to notice the same call again, not to bind an approval."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
 def clean(value: Json) -> Json:
     """`value` as strict JSON: lone surrogates become `?`. Raises ValueError or TypeError for what JSON cannot say."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -10,7 +10,7 @@ from tenure.run import STATUS_OF, Outcome, RunRequest, RunState, Step, StopReaso
 from tenure.transcript import extend
 from tenure.wire import JsonObject
 
-STEPS_KEPT = 40  # lines of story that a run carries; the rest is counted
+STEPS_KEPT = 20  # lines of story that a run carries, as many as the UI is shown; the rest is counted
 REPEATS_KEPT = 200  # different calls with their results that are remembered to notice a run going in circles
 JTIS_KEPT = 1000
 

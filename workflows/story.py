@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import workflow
@@ -106,7 +105,9 @@ def _waiting(request: Request | None) -> str:
 
 
 def _clock(at: int) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%S")
+    # By hand: in the sandbox every strftime imports a module anew, which costs more than the rest of the story.
+    seconds = at // 1000
+    return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _cell(text: str) -> str:

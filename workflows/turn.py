@@ -16,10 +16,10 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 from tenure import run as wire
-from tenure.approvals.digest import call_digest, digest
+from tenure.approvals.digest import call_digest
 from tenure.approvals.request import Kind
 from tenure.run import Act, Decide, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
-from tenure.transcript import answer_text, assistant_row, problem_row, result_row, tool_calls
+from tenure.transcript import answer_text, assistant_row, name_of, problem_row, result_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
 from tenure.wire import JsonObject
 from tenure.workflows import story
@@ -259,7 +259,7 @@ def _count_error(run: RunState, ok: bool) -> Stop | None:
 
 
 def _count_repeat(run: RunState, call: Call, result: Result, facts: ToolFacts) -> Stop | None:
-    key = digest([call.same, result.value, result.blob and result.blob.blob])[:16]
+    key = name_of([call.same, result.value, result.blob and result.blob.blob])
     count = run.repeats.get(key, 0) + 1
     if facts.effect is not Effect.READ:
         run.repeats.clear()  # the world may have changed: reading the same again is not going in circles
@@ -292,7 +292,7 @@ async def _not_made(run: RunState, turn: OpenTurn, block: JsonObject, why: str) 
 def _call(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Call:
     seq, tool, arguments = turn.seq + 1 + index, block["name"], block["input"]
     bound = call_digest(run.request.tenant, workflow.info().workflow_id, seq, tool, arguments)
-    return Call(index, block["id"], tool, arguments, seq, bound, digest([tool, arguments]))
+    return Call(index, block["id"], tool, arguments, seq, bound, name_of([tool, arguments]))
 
 
 def _input(call: Call, before: int) -> Act:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import jwt
@@ -77,7 +78,7 @@ def check(answer: Answer, request: Request, signer: str, at: int) -> None:
         ),
         (
             answer.verdict != "did-not" or at >= request.did_not_from,
-            f"too early to say did-not: the attempt may still be running until {request.did_not_from} ms",
+            f"too early to say did-not: the attempt may still be running until {_clock(request.did_not_from)} UTC",
         ),
         (answer.exp * 1000 > at, "the answer has expired"),
         (request.deadline == 0 or at <= request.deadline, "the request's deadline has passed"),
@@ -85,3 +86,7 @@ def check(answer: Answer, request: Request, signer: str, at: int) -> None:
     ):
         if not holds:
             raise AnswerRefused(reason)
+
+
+def _clock(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%H:%M:%S")

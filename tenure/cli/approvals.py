@@ -125,15 +125,9 @@ def _tell(request: Request, principal: str, verdict: Verdict | None, approved: l
 
 async def _approved(system: Tenure, request: Request) -> list[str]:
     """Who has approved so far."""
-    from tenure.approvals.request import Verdict
+    from tenure.runtime.store import approvals
 
-    found = await system.require_store().read(
-        lambda db: db.execute(
-            "SELECT body FROM answers WHERE request = ? AND accepted = 1 ORDER BY at", (request.id,)
-        ).fetchall()
-    )
-    given = [Verdict.model_validate_json(row["body"]) for row in found]
-    return list(dict.fromkeys(verdict.principal for verdict in given if verdict.choice == "approve"))
+    return await system.require_store().read(lambda db: approvals.approved_by(db, request.id))
 
 
 def _another(approved: list[str]) -> str:

@@ -31,7 +31,6 @@ from tenure.runtime.store import Store
 from tenure.runtime.temporal import start_server
 
 PORT, UI_PORT = 7233, 8233
-QUIET = ("--output", "none")  # no greeting; and no log, which on the way down is all errors and none of them matter
 READY = "ready on task queue"  # what the worker says once it serves
 READY_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -213,9 +212,7 @@ async def _server(settings: Settings, stack: AsyncExitStack) -> tuple[WorkflowEn
 
 
 async def _started(database: Path, port: int, ui_port: int) -> WorkflowEnvironment:
-    starting = asyncio.create_task(
-        start_server(database=database, port=port, ui_port=ui_port, log_level="never", flags=QUIET)
-    )
+    starting = asyncio.create_task(start_server(database=database, port=port, ui_port=ui_port, log_level="never"))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:

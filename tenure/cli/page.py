@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenure.cli import render
-from tenure.cli.story import Answered, Asked, Call, Claude, Message, Step, Story
+from tenure.cli.story import Call, Claude, Message, Step, Story
 from tenure.run import JsonObject
+from tenure.runtime.store.approvals import Answered, Asked
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tenure.approvals.request import Kind, Request, Verdict
+from tenure.approvals.request import Kind
 from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
 from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
-from tenure.runtime.store import Connection, effects, runs, transcript
+from tenure.runtime.store import Connection, approvals, effects, runs, transcript
+from tenure.runtime.store.approvals import Asked
 from tenure.runtime.store.runs import RunRow
 from tenure.transcript import answer_text, tool_calls
 from tenure.wire import Json, JsonObject
@@ -76,25 +77,6 @@ class Call:
 
 
 Step: TypeAlias = Message | Claude | Call
-
-
-@dataclass(frozen=True)
-class Answered:
-    """An answer somebody gave, and what became of it."""
-
-    at: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request with its answers and its end."""
-
-    request: Request
-    closed_at: int | None
-    choice: str | None
-    principal: str | None
-    answers: list[Answered] = field(default_factory=list[Answered])
 
 
 @dataclass(frozen=True)
@@ -180,7 +162,7 @@ def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
     run = runs.get(db, workflow)
     if run is None:
         return None
-    asked = _requests(db, workflow)
+    asked = approvals.of_run(db, workflow)
     doubted = {one.request.seq for one in asked if one.closed_at is None and one.request.kind is Kind.IN_DOUBT}
     records = {
         row["seq"]: EffectTold(
@@ -214,23 +196,6 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
 def _claude(seq: int, row: JsonObject, meta: JsonObject) -> Claude:
     tokens = sum(meta.get("usage", {}).values())
     return Claude(seq, answer_text(row["content"]), tokens, meta.get("cost", 0), meta.get("stop", ""))
-
-
-def _requests(db: Connection, workflow: str) -> list[Asked]:
-    answers = [
-        (row["request"], Answered(row["at"], Verdict.model_validate_json(row["body"])))
-        for row in db.execute("SELECT request, at, body FROM answers WHERE workflow = ? ORDER BY at", (workflow,))
-    ]
-    return [
-        Asked(
-            Request.model_validate_json(row["body"]),
-            row["closed_at"],
-            row["choice"],
-            row["principal"],
-            [answer for request, answer in answers if request == row["id"]],
-        )
-        for row in db.execute("SELECT * FROM requests WHERE workflow = ? ORDER BY opened_at", (workflow,))
-    ]
 
 
 def as_document(story: Story, url: str) -> JsonObject:

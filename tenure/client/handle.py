@@ -69,7 +69,10 @@ class RunHandle:
 
     async def cancel(self) -> None:
         """Ask the run to stop: running tools are told, effects in flight are recorded."""
-        await self.workflow.cancel()
+        try:
+            await self.workflow.cancel()
+        except RPCError as error:
+            raise _named(error, self.id) from error
 
     async def add_context(self, text: str) -> None:
         """Tell the agent something before its next turn. Raises BadInput above 64 KB."""
@@ -78,7 +81,10 @@ class RunHandle:
             raise BadInput(
                 f"context of {size:,} bytes: at most {INLINE_LIMIT:,}; give the agent a tool that reads the rest"
             )
-        await self.workflow.signal("add_context", text)
+        try:
+            await self.workflow.signal("add_context", text)
+        except RPCError as error:
+            raise _named(error, self.id) from error
 
     async def _transcript(self) -> tuple[Sequence[JsonObject], JsonObject]:
         """The rows and the initial state: from the store when there is one, else from history."""
@@ -101,5 +107,5 @@ def _outcome_of(error: WorkflowFailureError) -> Outcome:
 
 def _named(error: RPCError, run: str) -> Exception:
     if error.status is RPCStatusCode.NOT_FOUND:
-        return NotFound(f"no run {run!r} in this Temporal namespace: `tenure runs` lists those the store knows")
+        return NotFound(f"no living run {run!r} in this Temporal namespace ({error.message}): `tenure runs` lists them")
     return error

@@ -77,8 +77,8 @@ class Tenure:
 
 
 def _store(settings: Settings) -> Store | None:
-    """The store if somebody has made one here: a client reads and writes one, it never creates one."""
+    """The store if a worker has made one: a client reads and writes a store, it never creates one."""
     try:
-        return Store.open(settings.database_url) if settings.home.is_dir() else None
+        return Store.open(settings.database_url, create=False)
     except StoreUnavailable:
         return None

@@ -46,6 +46,7 @@ FAST_FLAGS = tuple(
     for queue in ("transfer", "timer", "visibility")
     for flag in ("--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS=2000")
 )
+QUIET = ("--output", "none")  # no greeting on our standard output
 FILE_FLAGS = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1")
 
 
@@ -80,7 +81,7 @@ async def start_server(
         ui_port=ui_port,
         dev_server_existing_path=binary(),
         dev_server_database_filename=None if database is None else str(database),
-        dev_server_extra_args=[*FAST_FLAGS, *(FILE_FLAGS if database else ()), *flags],
+        dev_server_extra_args=[*FAST_FLAGS, *QUIET, *(FILE_FLAGS if database else ()), *flags],
         dev_server_log_level=log_level,
         dev_server_startup_timeout=timedelta(seconds=30),
         search_attributes=ATTRIBUTES,
@@ -110,7 +111,12 @@ async def start_skipping_server() -> WorkflowEnvironment:
         ts_config=TimeSkippingConfig(enabled=False),
         data_converter=CONVERTER,
         dev_server_existing_path=binary(),
-        dev_server_extra_args=[*FAST_FLAGS, "--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
+        dev_server_extra_args=[
+            *FAST_FLAGS,
+            *QUIET,
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingEnabled=true",
+        ],
         dev_server_log_level="error",
         search_attributes=ATTRIBUTES,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 
 from tenure.approvals.request import Request, Verdict
 
@@ -78,6 +79,51 @@ def record_answer(db: sqlite3.Connection, token_hash: str, request: Request, ver
             verdict.reason, verdict.model_dump_json(), at,
         ),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer somebody gave, when, and what became of it."""
+
+    at: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request with its answers and its end."""
+
+    request: Request
+    closed_at: int | None
+    choice: str | None
+    principal: str | None
+    answers: list[Answered]
+
+
+def of_run(db: sqlite3.Connection, workflow: str) -> list[Asked]:
+    """Every request of a run, in order."""
+    rows = db.execute("SELECT * FROM requests WHERE workflow = ? ORDER BY opened_at, id", (workflow,))
+    return [
+        Asked(
+            Request.model_validate_json(row["body"]),
+            row["closed_at"],
+            row["choice"],
+            row["principal"],
+            _given(db, row["id"]),
+        )
+        for row in rows
+    ]
+
+
+def approved_by(db: sqlite3.Connection, request: str) -> list[str]:
+    """The different people who have approved a request, in order."""
+    given = (answer.verdict for answer in _given(db, request))
+    return list(dict.fromkeys(v.principal for v in given if v.accepted and v.choice == "approve"))
+
+
+def _given(db: sqlite3.Connection, request: str) -> list[Answered]:
+    rows = db.execute("SELECT at, body FROM answers WHERE request = ? ORDER BY at", (request,))
+    return [Answered(row["at"], Verdict.model_validate_json(row["body"])) for row in rows]
 
 
 def answers_to(db: sqlite3.Connection, workflow: str) -> list[Verdict]:

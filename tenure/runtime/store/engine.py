@@ -29,10 +29,12 @@ class Store:
         self.id = schema.store_id(connection)
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, create: bool = True) -> Store:
         """Open, and on first use create, the store at `url`. Raises ConfigError, StoreUnavailable, StoreMismatch."""
         path, read_only = _parse(url)
         try:
+            if not create and not path.is_file():
+                raise FileNotFoundError("no such file")
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
             return cls(_connect(path, read_only), str(path))
