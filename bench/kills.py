@@ -85,9 +85,7 @@ class Watch:
 
     async def unfinished(self) -> list[str]:
         """The runs that are not at their end."""
-        ended = await self.stage.store.read(
-            lambda db: {row[0] for row in db.execute("SELECT workflow FROM runs WHERE finished_at IS NOT NULL")}
-        )
+        ended = await self.stage.ended()
         return [run for run in self.plans if run not in ended]
 
     async def is_finished(self) -> bool:

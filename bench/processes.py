@@ -31,6 +31,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 READY = "ready on task queue"
 LOOK = 0.03  # seconds between two looks at what is recorded
+_starting: list[int] = []  # what stdout was before each server that is starting now
 OURS = ("TENURE_", "TEMPORAL_", "ANTHROPIC_", "BENCH_")
 
 
@@ -113,6 +114,12 @@ class Stage:
         """The effects that a person is asked about now."""
         return [r for r in await self.system.approvals.pending() if r.kind is Kind.IN_DOUBT]
 
+    async def ended(self) -> set[str]:
+        """The runs that are at their end."""
+        return await self.store.read(
+            lambda db: {row[0] for row in db.execute("SELECT workflow FROM runs WHERE finished_at IS NOT NULL")}
+        )
+
     async def say_what_happened(self, request: Request) -> Verdict | None:
         """Answer from the ledger; None while it is too early to say that an effect did not happen."""
         step = request.payload["arguments"]["step"]
@@ -177,13 +184,16 @@ async def staged(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The server prints a banner on the stdout it inherits: figures alone belong there."""
-    kept = os.dup(1)
+    _starting.append(os.dup(1))
     os.dup2(2, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        # Stages may start side by side: the last one to be up puts back what the first one found.
+        first = _starting[0]
+        if len(_starting) == 1:
+            os.dup2(first, 1)
+        os.close(_starting.pop())
 
 
 async def until(look: Callable[[], Awaitable[T]], *, within: float, what: str) -> T:

@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ class Zombies:
             verdict = await self.stage.say_what_happened(request)
             if verdict is not None and not verdict.accepted:
                 say(f"answer refused: {verdict.reason}")
-        return all([await self.ended(step) for step in wanted])
+        ended = await self.stage.ended()
+        return all(self.handles[step].id in ended for step in wanted)
 
     async def _open(self, steps: set[str]) -> list[Request]:
         return [r for r in await self.stage.doubts() if r.payload["arguments"]["step"] in steps]
@@ -92,15 +94,8 @@ class Zombies:
     async def are_decided(self) -> bool:
         """Whether every attempt was made again, or is a question for a person."""
         asked = {request.payload["arguments"]["step"] for request in await self.stage.doubts()}
-        return all([step in asked or await self.ended(step) for step in self.cases])
-
-    async def ended(self, step: str) -> bool:
-        """Whether that run is at its end."""
-        run = self.handles[step].id
-        row = await self.stage.store.read(
-            lambda db: db.execute("SELECT finished_at FROM runs WHERE workflow = ?", (run,)).fetchone()
-        )
-        return row is not None and row["finished_at"] is not None
+        ended = await self.stage.ended()
+        return all(step in asked or self.handles[step].id in ended for step in self.cases)
 
     async def rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """The effect records and transcripts as they stand, by step."""
@@ -122,7 +117,7 @@ async def measure(cases: tuple[Case, ...], each: int, keep: Path | None = None) 
         zombies = Zombies(stage, {f"{i}.{n}": case for i, case in enumerate(cases) for n in range(each)})
         first = await _warm_worker(stage)
         await zombies.start()
-        await until(_entered(stage, len(zombies.cases)), within=30, what="every tool at the gate")
+        await until(entered(stage, len(zombies.cases)), within=30, what="every tool at the gate")
         first.freeze()
         frozen = time.monotonic()
         gate_of(stage).touch()  # the next attempt goes straight through, and so would the zombie
@@ -168,7 +163,9 @@ async def _warm_worker(stage: Stage) -> WorkerProcess:
     return worker
 
 
-def _entered(stage: Stage, wanted: int) -> Any:
+def entered(stage: Stage, wanted: int) -> Callable[[], Awaitable[bool]]:
+    """Whether so many tools have begun."""
+
     async def look() -> bool:
         return stage.ledger.count_entered() >= wanted
 

@@ -211,7 +211,7 @@ async def test_names_messages_and_states_that_cannot_be_are_refused_before_anyth
                 await odd.run(**({"message": "hi"} | wrong))
         with pytest.raises(BadInput, match="agent 'a/b'"):
             await system.runs.start("a/b", "hi")
-        with pytest.raises(NotFound, match="no run"):
+        with pytest.raises(NotFound, match="no living run"):
             await (await system.runs.find("default:run:odd:nothing")).result()
 
 
