@@ -32,7 +32,7 @@ dev: .venv/.runtime ## Temporal with its UI, a store and a worker, until Ctrl-C
 	@$(BIN)/tenure dev
 
 test: .venv/.dev ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2
 
 check: .venv/.dev ## style, types, import contracts, lengths
 	$(BIN)/ruff check

@@ -47,9 +47,16 @@ def test_a_zombie_attempt_of_an_async_tool_has_no_effect_and_changes_no_row(meas
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("module", "times"), [("bench.forgetful_worker", 2), ("tenure.worker", 1)])
-async def test_a_kill_after_the_effect_doubles_it_only_where_the_effect_record_is_ignored(module, times):
+async def test_a_kill_after_the_effect_doubles_it_only_where_the_effect_record_is_ignored():
     """So the harness can fail, and the record is what makes it pass."""
+    found = await asyncio.gather(
+        _effects_after_a_kill("bench.forgetful_worker"), _effects_after_a_kill("tenure.worker")
+    )
+    assert found == [2, 1]
+
+
+async def _effects_after_a_kill(module: str) -> int:
+    """How often a write that is not idempotent happened whose worker was killed right after it."""
     async with staged(kills_agent.sleepers_claude) as stage:
         told = '{"tool": "pay_held", "arguments": {"step": "1", "where": "after"}}'
         run = await stage.system.runs.start("sleeper", f"[call {told}]")
@@ -62,5 +69,5 @@ async def test_a_kill_after_the_effect_doubles_it_only_where_the_effect_record_i
         async def is_decided() -> bool:
             return bool(await stage.doubts()) or run.id in await stage.ended()
 
-        await until(is_decided, within=60, what="the second attempt's end")
-        assert stage.ledger.effects()[run.id, "1"] == times
+        await until(is_decided, within=60, what="what becomes of the second attempt")
+        return stage.ledger.effects()[run.id, "1"]
