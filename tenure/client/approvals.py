@@ -7,7 +7,6 @@ import hashlib
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.service import RPCError
@@ -15,11 +14,9 @@ from temporalio.service import RPCError
 from tenure.approvals.answer import Answer, sign
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Request, Verdict
+from tenure.client.connected import Connected
 from tenure.errors import AnswerRefused, BadInput, NotFound, TemporalUnavailable
 from tenure.runtime.store import approvals
-
-if TYPE_CHECKING:
-    from tenure.client.system import Tenure
 
 VALID = 15 * 60  # seconds a signed answer may take to arrive
 POLL = 0.05
@@ -29,7 +26,7 @@ POLL = 0.05
 class Approvals:
     """The facet `system.approvals`."""
 
-    system: Tenure
+    system: Connected
 
     async def pending(self) -> list[Request]:
         """Every open request, the oldest first."""

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from tenure.client.connected import Connected
 from tenure.client.story import tool_calls_of
 from tenure.errors import BadInput, NotFound
 from tenure.response import Response
@@ -21,16 +21,13 @@ from tenure.runtime.store import runs, transcript
 from tenure.transcript import state_of
 from tenure.wire import INLINE_LIMIT, JsonObject
 
-if TYPE_CHECKING:
-    from tenure.client.system import Tenure
-
 
 @dataclass(frozen=True)
 class RunHandle:
     """One run. `id` is its workflow id; its last part alone is accepted wherever an id is wanted."""
 
     id: str
-    system: Tenure
+    system: Connected
 
     @property
     def workflow(self) -> WorkflowHandle[object, Outcome]:

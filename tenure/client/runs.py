@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TypedDict, Unpack
 
 from temporalio.common import (
     SearchAttributePair,
@@ -18,6 +18,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 from ulid import ULID
 
+from tenure.client.connected import Connected
 from tenure.client.handle import RunHandle
 from tenure.errors import BadInput, NotFound, TemporalUnavailable
 from tenure.run import RunRequest, Status
@@ -28,36 +29,39 @@ from tenure.runtime.telemetry import carrier
 from tenure.transcript import canonical, clean
 from tenure.wire import INLINE_LIMIT, MESSAGE_LIMIT, STATE_LIMIT, BlobRef, JsonObject
 
-if TYPE_CHECKING:
-    from tenure.client.system import Tenure
-
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 WORKFLOW_TASK = timedelta(seconds=6)  # a killed worker holds a workflow task at most this long
+
+
+class RunOptions(TypedDict, total=False):
+    """What may be said of a run beside its message.
+
+    `tenant` (default "default"), `user` and `role` are claims of whoever holds Temporal credentials. `context` is more text
+    for the agent, before the message. A second start with the same `idempotency_key` returns the first run.
+    """
+
+    tenant: str
+    user: str | None
+    role: str | None
+    state: JsonObject | None
+    context: str | list[str] | None
+    idempotency_key: str | None
 
 
 @dataclass(frozen=True)
 class Runs:
     """The facet `system.runs`."""
 
-    system: Tenure
+    system: Connected
 
     async def start(
-        self,
-        agent: str,
-        message: str,
-        *,
-        fingerprint: str | None = None,
-        tenant: str = "default",
-        user: str | None = None,
-        role: str | None = None,
-        state: JsonObject | None = None,
-        context: str | list[str] | None = None,
-        idempotency_key: str | None = None,
+        self, agent: str, message: str, *, fingerprint: str | None = None, **options: Unpack[RunOptions]
     ) -> RunHandle:
         """Start a run of `agent`. With an `idempotency_key`, a second start is the first run again.
 
         Raises BadInput for a name, message or state that cannot be, TemporalUnavailable when nobody answers.
         """
+        tenant, context = options.get("tenant", "default"), options.get("context")
         text, blob = self._message(message)
         request = RunRequest(
             message=text,
@@ -65,13 +69,14 @@ class Runs:
             agent=_name("agent", agent),
             fingerprint=fingerprint,
             tenant=_name("tenant", tenant),
-            user=user,
-            role=role,
-            state=_state(state or {}),
+            user=options.get("user"),
+            role=options.get("role"),
+            state=_state(options.get("state") or {}),
             context=[context] if isinstance(context, str) else list(context or []),
             trace=carrier(),
         )
-        last = f"k-{_key_hash(tenant, agent, idempotency_key)}" if idempotency_key else str(ULID()).lower()
+        key = options.get("idempotency_key")
+        last = f"k-{_key_hash(tenant, agent, key)}" if key else str(ULID()).lower()
         return await self._start(f"{tenant}:run:{agent}:{last}", request, message)
 
     async def find(self, run: str) -> RunHandle:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
-from temporalio.client import Client
-
 from tenure.client.approvals import Approvals
+from tenure.client.connected import Connected
 from tenure.client.runs import Runs
 from tenure.errors import StoreUnavailable
 from tenure.runtime.blobs import Blobs
@@ -25,13 +24,8 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictio
 
 
 @dataclass(frozen=True)
-class Tenure:
+class Tenure(Connected):
     """A connection to Temporal and, where there is one, to the store. Facets: `.runs`, `.approvals`."""
-
-    temporal: Client
-    settings: Settings
-    store: Store | None = None
-    blobs: Blobs | None = None
 
     @classmethod
     async def connect(cls, settings: Settings | None = None, env: Mapping[str, str] = os.environ) -> Tenure:
@@ -61,19 +55,6 @@ class Tenure:
     def approvals(self) -> Approvals:
         """See what people are asked, and answer."""
         return Approvals(self)
-
-    def require_store(self) -> Store:
-        """The store. Raises StoreUnavailable naming the setting when there is none."""
-        if self.store is None:
-            raise StoreUnavailable(
-                f"no store at {self.settings.database_url}: run `tenure dev` here, or set TENURE_DATABASE_URL to the worker's"
-            )
-        return self.store
-
-    def close(self) -> None:
-        """Close the store; the Temporal client needs no closing."""
-        if self.store is not None:
-            self.store.close()
 
 
 def _store(settings: Settings) -> Store | None:

@@ -2,14 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import anthropic
 import httpx2
 import pytest
 from anthropic import APIStatusError, AsyncAnthropic
-from anthropic.types import Message
 
 from tenure.testing.scripted_claude import (
     Reply,
@@ -24,56 +21,9 @@ from tenure.testing.scripted_claude import (
     text,
     tool_use,
 )
+from tests.unit.asking import ASK, Ask, Json, created, dumped, streamed
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-Json = dict[str, Any]  # Any: the tests send and read JSON as it comes
-Ask = Callable[..., Awaitable[Message]]
-HELLO: Json = {"role": "user", "content": "Hi, I'm alice@example.com."}
-ASK: Json = {"model": "claude-sonnet-5-5", "max_tokens": 1024, "messages": [HELLO]}
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[AsyncAnthropic]:
-    # verify=False: loading certificates, which plain HTTP never needs, would be most of the time of these tests.
-    http = anthropic.DefaultAsyncHttpxClient(verify=False)
-    async with AsyncAnthropic(api_key="any", max_retries=0, http_client=http) as client:
-        yield client
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(headers={"x-api-key": "any"}, verify=False) as http:
-        yield http
-
-
-async def created(client: AsyncAnthropic, claude: ScriptedClaude, **changes: Any) -> Message:
-    return await client.with_options(base_url=claude.base_url).messages.create(**{**ASK, **changes}, stream=False)
-
-
-async def streamed(client: AsyncAnthropic, claude: ScriptedClaude, **changes: Any) -> Message:
-    async with client.with_options(base_url=claude.base_url).messages.stream(**{**ASK, **changes}) as stream:
-        return await stream.get_final_message()
-
-
-@pytest.fixture(params=[created, streamed])
-def ask(request: pytest.FixtureRequest) -> Ask:
-    """The same question without and with a stream."""
-    return request.param  # pyright: ignore[reportUnknownVariableType]  pytest does not say what a param is
-
-
-def dumped(message: Message) -> list[Json]:
-    """The content as an agent keeps it."""
-    return [part.model_dump(mode="json", exclude_unset=True) for part in message.content]
-
-
-def answered(message: Message) -> list[Json]:
-    """The assistant message and the results of its tools, as an agent sends them next."""
-    content = dumped(message)
-    calls = [part["id"] for part in content if part["type"] == "tool_use"]
-    results = [{"type": "tool_result", "tool_use_id": call, "content": "ok"} for call in calls]
-    return [{"role": "assistant", "content": content}, {"role": "user", "content": results or "And now?"}]
-
 
 # ------------------------------------------------------------------------------------------------------------ faults
 
