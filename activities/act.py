@@ -11,7 +11,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from temporalio import activity
 from temporalio.common import RawValue
@@ -32,6 +32,7 @@ from tenure.tools import State, Tool, ToolContext, state_delta
 from tenure.transcript import result_of, result_row, state_of, tool_calls
 from tenure.wire import INLINE_LIMIT, BlobRef, Json, JsonObject
 
+WORDS_LIMIT = 8_000  # characters of an error, or of the message with which a tool finishes the run
 DEATHS = 20  # attempts that may vanish without a word before a read or an idempotent tool is given up
 
 
@@ -166,11 +167,11 @@ class Acting:
             case Returned(value=value):
                 return self._returned(job, ctx, value)
             case Declined(message=message):
-                return Result(ok=False, value=message)
+                return Result(ok=False, value=_short(message))
             case Broke(message=message) if job.repeatable:
-                return _again(job, message)
+                return _again(job, _short(message))
             case Broke(message=message):
-                told = f"{message}. Nobody knows whether {job.tool.name} took effect: find out before you call it again"
+                told = f"{_short(message)}. Nobody knows whether {job.tool.name} took effect: find out before you call it again"
                 return Result(ok=False, value=told, outcome="unknown")
             case Dropped(known=True):
                 return Result(ok=False, value="cancelled; nothing happened", outcome="cancelled")
@@ -187,7 +188,7 @@ class Acting:
             return _again(job, str(error)) if job.tool.effect is Effect.READ else Result(ok=False, value=str(error))
         failed = isinstance(checked, dict) and checked.get("success") is False  # pyright: ignore[reportUnknownMemberType]  # JSON
         shown, blob = self._placed(checked)
-        return Result(ok=not failed, value=shown, blob=blob, state=delta, finish=ctx.finished)
+        return Result(ok=not failed, value=shown, blob=blob, state=delta, finish=_short(ctx.finished))
 
     def _placed(self, value: Json) -> tuple[Json, BlobRef | None]:
         """The value itself, or a reference to it when it is too large for history."""
@@ -243,6 +244,17 @@ def _again(job: Job, message: str) -> Result:
     if job.number <= job.tool.retries:
         raise ApplicationError(message, type="ToolFailed")
     return Result(ok=False, value=message)
+
+
+@overload
+def _short(text: str) -> str: ...
+@overload
+def _short(text: None) -> None: ...
+def _short(text: str | None) -> str | None:
+    """Words of a tool travel inside history: what does not fit there is cut, and said to be."""
+    if text is None or len(text) <= WORDS_LIMIT:
+        return text
+    return f"{text[:WORDS_LIMIT]} [cut: the first {WORDS_LIMIT:,} of {len(text):,} characters]"
 
 
 def _witnessed(job: Job) -> Result:

@@ -121,7 +121,9 @@ def _is_done(agent: AgentSpec, state: JsonObject) -> bool:
     try:
         return bool(agent.until(state))
     except Exception as error:  # a user's function may raise anything; the run must say which one did
-        raise refuse(ConfigError(f"until of {agent.name!r} raised {type(error).__name__}: {error}")) from error
+        raise refuse(
+            ConfigError(f"until of {agent.name!r} raised {type(error).__name__}: {str(error)[:2000]}")
+        ) from error
 
 
 def _problems(agent: AgentSpec, reply: Reply) -> dict[int, str]:
@@ -151,7 +153,7 @@ def _raise(error: Exception, agent: AgentSpec) -> NoReturn:
         )
         raise ApplicationError(told, type="IterationTimeout", non_retryable=True) from error
     advice = advise(error)
-    told = f"Claude: {type(error).__name__}: {error}"
+    told = f"Claude: {type(error).__name__}: {str(error)[:2000]}"
     if advice.posture is Posture.STOP:
         raise ApplicationError(told, type=type(error).__name__, non_retryable=True) from None
     delay = None if advice.after is None else timedelta(seconds=advice.after)

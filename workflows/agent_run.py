@@ -131,9 +131,10 @@ class AgentRun:
     def add_context(self, *sent: Any) -> None:  # Any: as for `answer`
         """More context, taken up before the next turn."""
         told = "\n".join(str(text) for text in sent)
-        if len(told.encode("utf-8", "replace")) > INLINE_LIMIT:
-            told = f"[{len(told):,} characters of added context were refused: at most {INLINE_LIMIT:,} bytes are taken]"
-        self._run.context.append(told)
+        if len("".join([*self._run.context, told]).encode("utf-8", "replace")) > INLINE_LIMIT:
+            told = f"[added context was refused: at most {INLINE_LIMIT:,} bytes a turn are taken]"
+        if told not in self._run.context:
+            self._run.context.append(told)
 
     @workflow.query(description="Where the run stands")
     def progress(self) -> Progress:

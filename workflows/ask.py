@@ -21,7 +21,7 @@ from tenure.workflows.quick import quick
 
 CALL_DEADLINE = 3600_000  # milliseconds a person has to answer
 BATCH = 50  # answers verified by one activity
-INBOX_LIMIT = 5_000  # answers that may wait unread; a flood beyond it is dropped, oldest kept
+INBOX_LIMIT = 256 * 1024  # characters of answers that may wait unread: they must fit into what continue-as-new carries
 VERDICTS_KEPT = 100
 
 
@@ -42,9 +42,11 @@ class Desk:
         self._closed = True
 
     def drop(self, token: object) -> str:
-        """An answer arrives. It may be anything; only its text is kept, and one character more than is ever read."""
-        text = str(token)[: TOKEN_LIMIT + 1]
-        if len(self._run.inbox) < INBOX_LIMIT:
+        """An answer arrives. It may be anything; what is too long to be one is kept as a remark. A flood is dropped."""
+        text = str(token)
+        if len(text) > TOKEN_LIMIT:
+            text = f"[{len(text)} characters]"
+        if sum(map(len, self._run.inbox)) < INBOX_LIMIT:
             self._run.inbox.append(text)
         return text
 

@@ -11,6 +11,7 @@ from tenure.transcript import extend
 from tenure.wire import JsonObject
 
 STEPS_KEPT = 20  # lines of story that a run carries, as many as the UI is shown; the rest is counted
+STEP_LIMIT = 160  # characters of one line
 REPEATS_KEPT = 200  # different calls with their results that are remembered to notice a run going in circles
 JTIS_KEPT = 1000
 
@@ -45,7 +46,7 @@ def append(run: RunState, row: JsonObject) -> None:
 
 def tell(run: RunState, what: str, *, took: int = 0, tokens: int = 0, cost: int = 0, ok: bool = True) -> None:
     """Add a line to the story."""
-    run.steps.append(Step(at=now(), what=what, took=took, tokens=tokens, cost=cost, ok=ok))
+    run.steps.append(Step(at=now(), what=what[:STEP_LIMIT], took=took, tokens=tokens, cost=cost, ok=ok))
     if len(run.steps) > STEPS_KEPT:
         run.steps.pop(0)
         run.skipped_steps += 1

@@ -148,9 +148,17 @@ def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call
 
 async def _together(run: RunState, turn: OpenTurn, calls: list[Call]) -> Stop | None:
     begun, before = now(), calls[0].seq
-    results = await asyncio.gather(*(_act(run, call, before) for call in calls))
+    # All of them end before one's failure is heard: nothing may be in flight when the run moves on.
+    found = await asyncio.gather(*(_act(run, call, before) for call in calls), return_exceptions=True)
+    results = [_raised(result) for result in found]
     stops = [_conclude(run, turn, call, result, begun) for call, result in zip(calls, results, strict=True)]
     return next((stop for stop in stops if stop is not None), None)
+
+
+def _raised(result: Result | BaseException) -> Result:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 async def _one(run: RunState, desk: Desk, turn: OpenTurn, blocks: list[JsonObject]) -> Stop | None:

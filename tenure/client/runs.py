@@ -72,7 +72,7 @@ class Runs:
             user=options.get("user"),
             role=options.get("role"),
             state=_state(options.get("state") or {}),
-            context=[context] if isinstance(context, str) else list(context or []),
+            context=_context([context] if isinstance(context, str) else list(context or [])),
             trace=carrier(),
         )
         key = options.get("idempotency_key")
@@ -151,6 +151,15 @@ def _name(what: str, name: str) -> str:
     if not NAME.fullmatch(name):
         raise BadInput(f"{what} {name!r}: must match {NAME.pattern} (it becomes part of workflow ids)")
     return name
+
+
+def _context(texts: list[str]) -> list[str]:
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    if size > INLINE_LIMIT:
+        raise BadInput(
+            f"context of {size:,} bytes: at most {INLINE_LIMIT:,}; put it into the message, or give a tool for it"
+        )
+    return texts
 
 
 def _state(state: JsonObject) -> JsonObject:

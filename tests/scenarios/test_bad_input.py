@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from tenure import Agent, tool
+from tenure import Agent, ToolContext, ToolError, tool
 from tenure.errors import (
     BadInput,
     ConfigError,
@@ -351,3 +351,39 @@ async def test_a_store_of_another_installation_is_refused(tmp_path: Path) -> Non
                 pass
     finally:
         await server.shutdown()
+
+
+@tool(effect="write")
+async def ramble(ctx: ToolContext, how: str) -> str:
+    """Say five megabytes."""
+    words = "x" * 5_000_000
+    if how == "decline":
+        raise ToolError(words)
+    if how == "break":
+        raise RuntimeError(words)
+    ctx.finish(words)
+    return "ok"
+
+
+async def test_words_that_do_not_fit_into_history_are_cut() -> None:
+    agent = Agent(name="odd", tools=[ramble])
+    script = [tool_use("ramble", how=how) for how in ("decline", "break", "finish")]
+    async with embedded(agent, claude=script):
+        response = await asyncio.wait_for(agent.run("go"), 30)
+    assert response.stop_reason == "finished"
+    for said in (response.message, *(call["result"] for call in response.tool_calls[:2])):
+        assert "[cut: the first 8,000 of 5,000," in said
+
+
+async def test_a_flood_of_signals_does_not_outgrow_the_run() -> None:
+    from tenure.testing.scripted_claude import slow
+
+    async with embedded(odd, claude=[slow(tool_use("count", number=1), 2), text("ok")]) as system:
+        handle = await odd.start("go")
+        for number in range(30):
+            await handle.workflow.signal("add_context", f"{number}" * 20_000)
+            await handle.workflow.signal("answer", "y" * 100_000)
+        response = await asyncio.wait_for(handle.result(), 30)
+        assert response.message == "ok"
+        assert system.claude is not None
+        assert "added context was refused" in str(system.claude.requests[-1].body["messages"])
