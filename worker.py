@@ -12,7 +12,9 @@ import gc
 import json
 import os
 import pkgutil
+import secrets
 import signal
+import socket
 import sys
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -51,6 +53,7 @@ from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
 ANNOUNCE_SECONDS = 10.0
 BEAT = timedelta(seconds=1)
 STICKY = timedelta(seconds=2)  # a killed worker's own queue is waited for this long
+WORKFLOW_TASKS = 16  # replayed at once: after a restart hundreds of them would only time each other out
 DEPLOYMENT = "tenure"
 # What workflow code may import without a copy of its own in the sandbox: values and pure functions, no workflow.
 THIRD_PARTY = (
@@ -79,22 +82,22 @@ async def serving(
     `strict_sandbox` gives the policy code its own copy in the sandbox as well, so that a clock or a random number in it
     fails by name; tests use it, and it costs four times the CPU per run.
     """
-    to = _resources(settings, served, env)
+    to, worker = _resources(settings, served, env), f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         await register_attributes(client)
         await _claim(client, settings, to.store)
-        await _announce(to)
-        announcing = asyncio.create_task(_keep_announcing(to))
-        async with _worker(client, settings, to, strict_sandbox):
-            gc.collect()
-            gc.freeze()  # the SDKs' hundred thousand objects stay for good: the collector need not walk them in every run
-            if settings.build_id:
-                await _make_current(client, settings.build_id)
-            yield to
-        announcing.cancel()
-        await to.store.transact(
-            lambda db: [agents.withdraw(db, a.name, a.fingerprint) for a in to.registry.agents.values()]
-        )
+        await _announce(to, worker)
+        announcing = asyncio.create_task(_keep_announcing(to, worker))
+        try:
+            async with _worker(client, settings, to, strict_sandbox):
+                gc.collect()
+                gc.freeze()  # the SDKs' hundred thousand objects stay for good: no need to walk them in every run
+                if settings.build_id:
+                    await _make_current(client, settings.build_id)
+                yield to
+        finally:
+            announcing.cancel()
+            await to.store.transact(lambda db: agents.withdraw(db, worker))
     finally:
         await to.claude.close()
         to.store.close()
@@ -136,6 +139,7 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
         max_heartbeat_throttle_interval=BEAT,
         default_heartbeat_throttle_interval=BEAT,
         sticky_queue_schedule_to_start_timeout=STICKY,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         graceful_shutdown_timeout=timedelta(seconds=2),
         deployment_config=_deployment(settings.build_id),
     )  # fmt: skip
@@ -216,16 +220,16 @@ async def _claim(client: Client, settings: Settings, store: Store) -> None:
             ) from None
 
 
-async def _announce(to: Resources) -> None:
-    served = [(a.name, a.fingerprint, json.dumps(a.manifest)) for a in to.registry.agents.values()]
+async def _announce(to: Resources, worker: str) -> None:
+    served = [(a.name, a.fingerprint, worker, json.dumps(a.manifest)) for a in to.registry.agents.values()]
     await to.store.transact(lambda db: [agents.announce(db, *row, now()) for row in served])
 
 
-async def _keep_announcing(to: Resources) -> None:
+async def _keep_announcing(to: Resources, worker: str) -> None:
     while True:
         await asyncio.sleep(ANNOUNCE_SECONDS)
         try:
-            await _announce(to)
+            await _announce(to, worker)
         except StoreUnavailable as error:
             _say(f"cannot announce: {error}")
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias, overload
 
 from temporalio import activity
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure.activities.attempt import Attempted, Broke, Declined, Dropped, Flag, Returned, attempt
 from tenure.activities.decide import resolve
 from tenure.activities.pulse import Pulse, pulse
 from tenure.activities.resources import Resources, now, refuse
 from tenure.approvals.digest import call_digest, effect_key
-from tenure.errors import BadInput, Refused, Unavailable
+from tenure.errors import BadInput, Refused, StoreUnavailable, Unavailable
 from tenure.run import Act, Effect, Result
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, effects, runs, transcript
@@ -32,8 +33,11 @@ from tenure.tools import State, Tool, ToolContext, state_delta
 from tenure.transcript import result_of, result_row, state_of, tool_calls
 from tenure.wire import INLINE_LIMIT, BlobRef, Json, JsonObject
 
+Arguments: TypeAlias = dict[str, Any]  # typed by the tool's own signature
 WORDS_LIMIT = 8_000  # characters of an error, or of the message with which a tool finishes the run
-DEATHS = 20  # attempts that may vanish without a word before a read or an idempotent tool is given up
+DEATHS = 100  # attempts of a read that may vanish without a word; the store's outages count as well
+STARTS = 10  # starts of an idempotent tool that may
+SAVING = 1.0  # seconds before start-to-close at which saving a result is given up
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,29 @@ class Acting:
         ask = activity.payload_converter().from_payload(given[0].payload, Act)
         info = activity.info()
         workflow, seq = info.workflow_id or "", ask.seq + 1 + ask.call
-        found = await self._look(ask, workflow, seq)
-        if found.stands is not None:
-            return result_of(found.stands)
-        job = await self._job(ask, workflow, seq, found)
-        attributes = {otel.OPERATION: "execute_tool", otel.TOOL: job.tool.name, otel.AGENT: job.agent.name}
-        with otel.span(f"execute_tool {job.tool.name}", workflow, job.run.carrier, attributes) as span, pulse() as beat:
-            result = await (self._read(job, beat) if job.tool.effect is Effect.READ else self._change(job, beat))
-            span.set_attribute(otel.OUTCOME, result.outcome)
+        with pulse() as beat:
+            found = await self._look(ask, workflow, seq)
+            job = await self._job(ask, workflow, seq, found)
+            if found.stands is not None and found.stands["id"] == job.block["id"]:
+                return result_of(found.stands)
+            result = await self._make(job, beat)
         if activity.is_cancelled():
             raise asyncio.CancelledError  # the result is kept, and the run hears that it was cancelled
         return result
+
+    async def _make(self, job: Job, beat: Pulse) -> Result:
+        attributes = {otel.OPERATION: "execute_tool", otel.TOOL: job.tool.name, otel.AGENT: job.agent.name}
+        with otel.span(f"execute_tool {job.tool.name}", job.workflow, job.run.carrier, attributes) as span:
+            try:
+                arguments = job.tool.arguments(job.block["input"])
+            except BadInput as error:  # the agent was rebuilt with another schema since Claude wrote the call
+                return await self._keep(job, Result(ok=False, value=f"the arguments no longer fit: {error}"))
+            if job.tool.effect is Effect.READ:
+                result = await self._read(job, beat, arguments)
+            else:
+                result = await self._change(job, beat, arguments)
+            span.set_attribute(otel.OUTCOME, result.outcome)
+            return result
 
     async def _look(self, ask: Act, workflow: str, seq: int) -> _Found:
         look = functools.partial(_look, workflow=workflow, ask=ask, seq=seq)
@@ -119,30 +135,33 @@ class Acting:
             block=block,
             key=effect_key(run.tenant, workflow, seq, bound),
             token=f"{info.workflow_run_id}/{info.activity_id}/{info.attempt}",
-            state=state_of(found.deltas, {**agent.state, **run.initial_state}),
+            state=state_of(found.deltas, run.initial_state),
             number=info.attempt,
         )
 
-    async def _read(self, job: Job, beat: Pulse) -> Result:
+    async def _read(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
         if job.number > DEATHS:
             return await self._keep(
                 job, Result(ok=False, value=f"{job.number - 1} attempts of {job.tool.name} left no word")
             )
-        return await self._keep(job, await self._attempt(job, beat))
+        return await self._keep(job, await self._attempt(job, beat, arguments))
 
-    async def _change(self, job: Job, beat: Pulse) -> Result:
+    async def _change(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
         begun = await self.to.store.transact(functools.partial(effects.begin, start=_start(job)))
         match begun:
             case effects.Stored(result=text):
                 return await self._keep(job, Result.model_validate_json(text))
             case effects.Happened():
-                return await self._keep(job, _witnessed(job), settle=True)
+                return await self._keep(job, _witnessed(job), settle=job.ask.generation)
             case effects.InDoubt(generation=generation, since=since):
                 return Result(ok=False, outcome="in_doubt", generation=generation, since=since)
+            case effects.Exhausted(generation=generation):
+                told = _unknown(job, f"{generation} starts of {job.tool.name} left no word")
+                return await self._keep(job, told, settle=generation)
             case effects.Go():
-                return await self._keep(job, await self._attempt(job, beat), ends=True)
+                return await self._keep(job, await self._attempt(job, beat, arguments), ends=True)
 
-    async def _attempt(self, job: Job, beat: Pulse) -> Result:
+    async def _attempt(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
         """Run the tool. Raises for Temporal to try again, and CancelledError when the attempt is dropped or not ours."""
         flag = Flag(beat)
         ctx = ToolContext(
@@ -153,13 +172,12 @@ class Acting:
             state=State(job.state),
             heartbeat=flag.heartbeat,
         )
-        arguments = job.tool.arguments(job.block["input"])
         if beat.lost:  # the last look before the world may change
-            raise asyncio.CancelledError
+            raise _given_up()
         timeout = job.tool.timeout or job.agent.timeout
         tried = await attempt(job.tool, ctx, arguments, timeout, flag)
         if beat.lost:
-            raise asyncio.CancelledError
+            raise _given_up()
         return self._judge(job, ctx, tried)
 
     def _judge(self, job: Job, ctx: ToolContext, tried: Attempted) -> Result:
@@ -168,13 +186,8 @@ class Acting:
                 return self._returned(job, ctx, value)
             case Declined(message=message):
                 return Result(ok=False, value=_short(message))
-            case Broke(message=message) if job.repeatable:
-                return _again(job, _short(message))
             case Broke(message=message):
-                told = f"{_short(message)}. Nobody knows whether {job.tool.name} took effect: find out before you call it again"
-                return Result(ok=False, value=told, outcome="unknown")
-            case Dropped(known=True):
-                return Result(ok=False, value="cancelled; nothing happened", outcome="cancelled")
+                return _broken(job, _short(message))
             case Dropped():
                 raise asyncio.CancelledError
 
@@ -184,8 +197,8 @@ class Acting:
             size = len(json.dumps(job.state))
             delta = state_delta(job.tool.name, ctx.state, size) if ctx.state.delta else {}
         except BadInput as error:
-            # A tool that changed the world has run, whatever it returned: only a read may be asked again.
-            return _again(job, str(error)) if job.tool.effect is Effect.READ else Result(ok=False, value=str(error))
+            # A tool that changes the world has run, whatever it returned: it must not simply be called again.
+            return _broken(job, str(error)) if job.tool.effect is Effect.READ else _unknown(job, str(error))
         failed = isinstance(checked, dict) and checked.get("success") is False  # pyright: ignore[reportUnknownMemberType]  # JSON
         shown, blob = self._placed(checked)
         return Result(ok=not failed, value=shown, blob=blob, state=delta, finish=_short(ctx.finished))
@@ -193,25 +206,42 @@ class Acting:
     def _placed(self, value: Json) -> tuple[Json, BlobRef | None]:
         """The value itself, or a reference to it when it is too large for history."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return (None, self.to.blobs.put(text.encode())) if len(text) > INLINE_LIMIT else (value, None)
+        content = text.encode()
+        return (None, self.to.blobs.put(content)) if len(content) > INLINE_LIMIT else (value, None)
 
-    async def _keep(self, job: Job, result: Result, *, ends: bool = False, settle: bool = False) -> Result:
+    async def _keep(self, job: Job, result: Result, *, ends: bool = False, settle: int = 0) -> Result:
         """Write the row, and with it what became of the effect; the row that stands is the result."""
         text, status = result.model_dump_json(), "raised" if result.outcome == "unknown" else "done"
 
         def write(db: Connection) -> Result | None:
             if ends and not effects.end(db, job.key, job.token, status, text, now()):
                 return None
-            if settle and not effects.settle(db, job.key, job.ask.generation, text, now()):
+            if settle and not effects.settle(db, job.key, settle, status, text, now()):
                 return None
-            transcript.put(db, job.workflow, job.seq, result_row(job.block["id"], result))
             stands = transcript.standing(db, job.workflow, job.seq)
-            return result_of(stands[0]) if stands else result
+            if stands is not None and stands[0].get("id") == job.block["id"]:
+                return result_of(stands[0])
+            transcript.replace(db, job.workflow, [(job.seq, result_row(job.block["id"], result))])
+            return result
 
-        kept = await self.to.store.transact(write)
+        kept = await _insisting(lambda: self.to.store.transact(write))
         if kept is None:
             raise ApplicationError(f"another attempt of {job.tool.name} has taken over", type="TakenOver")
         return kept
+
+
+async def _insisting(write: Callable[[], Awaitable[Result | None]]) -> Result | None:
+    """A result that is known must not be lost to a store that is locked or full for a while: try until time is up."""
+    info = activity.info()
+    left = (info.start_to_close_timeout or timedelta()).total_seconds() - SAVING
+    deadline = info.started_time + timedelta(seconds=left)
+    while True:
+        try:
+            return await write()
+        except StoreUnavailable:
+            if datetime.now(UTC) > deadline:
+                raise
+            await asyncio.sleep(0.5)
 
 
 def _look(db: Connection, workflow: str, ask: Act, seq: int) -> _Found:
@@ -234,16 +264,27 @@ def _start(job: Job) -> effects.Start:
         token=job.token,
         at=now(),
         idempotent=job.tool.idempotent,
+        most=STARTS,
         resolved=job.ask.resolved,
         generation=job.ask.generation,
     )
 
 
-def _again(job: Job, message: str) -> Result:
-    """Raise for another attempt while the tool has retries left; after the last one Claude is told."""
-    if job.number <= job.tool.retries:
+def _broken(job: Job, message: str) -> Result:
+    """Raise for another attempt while the tool may be repeated and has retries left; after the last one Claude is told."""
+    if job.repeatable and job.number <= job.tool.retries:
         raise ApplicationError(message, type="ToolFailed")
-    return Result(ok=False, value=message)
+    return Result(ok=False, value=message) if job.tool.effect is Effect.READ else _unknown(job, message)
+
+
+def _given_up() -> ApplicationError:
+    """The process stood still and another attempt has been made: what this one says is heard by nobody."""
+    return ApplicationError("this attempt was given up", type="TakenOver", category=ApplicationErrorCategory.BENIGN)
+
+
+def _unknown(job: Job, message: str) -> Result:
+    told = f"{message}. Nobody knows whether {job.tool.name} took effect: find out before you call it again"
+    return Result(ok=False, value=told, outcome="unknown")
 
 
 @overload

@@ -43,9 +43,7 @@ class Broke:
 
 @dataclass(frozen=True)
 class Dropped:
-    """The run was cancelled while the function ran; `known` says whether it confirmed that nothing happened."""
-
-    known: bool
+    """The run was cancelled, or the worker stopped, while the function ran: nobody knows how far it came."""
 
 
 Attempted: TypeAlias = Returned | Declined | Broke | Dropped
@@ -68,19 +66,19 @@ class Flag:
 
 async def attempt(tool: Tool, ctx: ToolContext, arguments: dict[str, Any], timeout: float, flag: Flag) -> Attempted:
     """Run `tool` once, for at most `timeout` seconds. Never raises what the tool raises."""
-    call = _bound(tool, ctx, arguments)
+    call, limit = _bound(tool, ctx, arguments), asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with limit:
             return Returned(await call() if tool.is_async else await _threaded(call, flag))
-    except Cancelled:
-        return Dropped(known=True)
+    except Cancelled:  # our own word, raised inside the tool: what it did before, it does not say
+        return Broke(f"{tool.name} did not return within {timeout:g} s") if limit.expired() else Dropped()
     except ToolError as error:
         return Declined(str(error) or type(error).__name__)
     except TimeoutError:
         flag.cancelled.set()
         return Broke(f"{tool.name} did not return within {timeout:g} s")
     except asyncio.CancelledError:
-        return Dropped(known=False)
+        return Dropped()
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a tool may raise anything; what it raised is an outcome, not a fault of ours
         return Broke(f"{type(error).__name__}: {error}")
 

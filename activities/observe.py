@@ -12,7 +12,7 @@ from tenure.errors import BadInput, NotServed
 from tenure.run import Observe, Observed, RunRequest
 from tenure.runtime.store import Connection, agents, runs, transcript
 from tenure.spec import AgentSpec
-from tenure.transcript import user_row
+from tenure.transcript import first_row
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class Observing:
         """The agent's snapshot. Refuses a fingerprint that no worker serves, and an empty message."""
         workflow = activity.info().workflow_id or ""
         agent = await self._agent(ask.request, again=ask.again)
-        snapshot = agent.snapshot(self.to.patience)
-        row = user_row(_texts(ask.request), ask.request.message_blob)
+        snapshot = agent.snapshot()
+        row = first_row(ask.request)
+
+        request = ask.request.model_copy(update={"state": {**agent.state, **ask.request.state}})
 
         def write(db: Connection) -> None:
-            runs.observe(db, workflow, ask.request, snapshot, now())
+            runs.observe(db, workflow, request, snapshot, now())
             if not ask.again:
                 transcript.put(db, workflow, 0, row)
 
@@ -38,25 +40,27 @@ class Observing:
         return Observed(snapshot=snapshot)
 
     async def _agent(self, request: RunRequest, again: bool) -> AgentSpec:
-        if not again and not _texts(request) and request.message_blob is None:
+        if not again and not request.message and request.message_blob is None:
             raise refuse(BadInput("the message is empty: say what the agent shall do"))
         mine = self.to.registry.agents.get(request.agent)
         wanted = None if again else request.fingerprint
         if mine is not None and wanted in (None, mine.fingerprint):
             return mine
-        await raise_elsewhere(self.to, request.agent, wanted)
+        await raise_elsewhere(self.to, request.agent, wanted, begun=again)
         raise refuse(NotServed(_not_served(request.agent, wanted, mine, sorted(self.to.registry.agents))))
 
 
-async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None) -> None:
-    """Raise a retryable failure when another living worker serves what this one does not."""
+async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None, *, begun: bool) -> None:
+    """Raise a retryable failure when another worker serves what this one does not.
+
+    A run that has `begun` waits for a worker that serves its agent, however long there is none: only one that serves the
+    same name under another fingerprint may say that the agent was rebuilt.
+    """
     served = await to.store.read(lambda db: agents.fresh(db, agent, now()))
+    if begun and agent not in to.registry.agents:
+        raise ApplicationError(f"this worker does not serve {agent}: waiting for one that does", type="Elsewhere")
     if served and (fingerprint is None or fingerprint in served):
         raise ApplicationError(f"{agent} is served by another worker on this task queue", type="Elsewhere")
-
-
-def _texts(request: RunRequest) -> list[str]:
-    return [*request.context, *([request.message] if request.message else [])]
 
 
 def _not_served(name: str, wanted: str | None, mine: AgentSpec | None, known: list[str]) -> str:

@@ -15,6 +15,9 @@ from temporalio import activity
 
 TICK = 0.2  # seconds; the first one due after a freeze, so it comes before any timer of the attempt
 BEAT = 1.0
+CLOCK = getattr(
+    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
+)  # goes on while a machine is suspended, where there is one
 FROZEN = 4.0  # seconds without a tick after which the attempt is given up; below the heartbeat time-out of 5 s
 
 
@@ -24,14 +27,14 @@ class Pulse:
     def __init__(self, task: asyncio.Task[object] | None) -> None:
         self._task = task
         self._loop = asyncio.get_running_loop()
-        self._ticked = self._beaten = time.monotonic()
+        self._ticked = self._beaten = _now()
         self._timer = self._loop.call_later(TICK, self._tick)
         self._lost = False
 
     @property
     def lost(self) -> bool:
         """Whether the process stood still for so long that another attempt may have begun."""
-        self._lost = self._lost or time.monotonic() - self._ticked > FROZEN
+        self._lost = self._lost or _now() - self._ticked > FROZEN
         return self._lost
 
     def stop(self) -> None:
@@ -43,7 +46,7 @@ class Pulse:
             if self._task is not None:
                 self._task.cancel()
             return
-        self._ticked = time.monotonic()
+        self._ticked = _now()
         if self._ticked - self._beaten >= BEAT:
             self._beaten = self._ticked
             activity.heartbeat()
@@ -58,3 +61,7 @@ def pulse() -> Generator[Pulse]:
         yield made
     finally:
         made.stop()
+
+
+def _now() -> float:
+    return time.clock_gettime(CLOCK)

@@ -61,7 +61,8 @@ class Recall:
 
         def write(db: Connection) -> None:
             if told.request is not None and told.snapshot is not None:
-                runs.observe(db, workflow, told.request, told.snapshot, round(time.time() * 1000))
+                request = told.request.model_copy(update={"state": told.initial_state})
+                runs.observe(db, workflow, request, told.snapshot, round(time.time() * 1000))
             transcript.replace(db, workflow, list(told.rows.items()))
 
         await store.transact(write)

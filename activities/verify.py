@@ -7,6 +7,7 @@ and a second look at the same answer to the same request finds the same.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -16,7 +17,7 @@ from tenure.activities.resources import Resources, now
 from tenure.approvals import answer as answers
 from tenure.approvals.approvers import decode_key, vouched
 from tenure.approvals.request import Closed, Request, Verdict, Verdicts, Verify
-from tenure.errors import AnswerRefused, ConfigError
+from tenure.errors import AnswerRefused, ConfigError, StoreUnavailable
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, approvers, runs
 
@@ -70,6 +71,10 @@ class Verifying:
             verdict = _accept(db, self.to.root, request, token, at)
         except AnswerRefused as error:
             verdict = Verdict(accepted=False, reason=str(error))
+        except (sqlite3.Error, StoreUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001  # what is not proven is refused, however it fails to be
+            verdict = Verdict(accepted=False, reason=f"unreadable: {type(error).__name__}")
         approvals.record_answer(db, name, request, verdict, now())
         return verdict
 
@@ -87,6 +92,8 @@ def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str
     except ConfigError as error:
         raise AnswerRefused(str(error)) from error
     answers.check(answer, request, principal, at)
+    if not approvals.is_open(db, request.id):
+        raise AnswerRefused("the request was answered before")
     if approvals.used(db, answer.jti):
         raise AnswerRefused("this answer was used before")
     return Verdict(accepted=True, choice=answer.verdict, principal=principal, jti=answer.jti, note=answer.note)

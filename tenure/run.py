@@ -102,15 +102,14 @@ class Snapshot(Wire):
     max_iterations: int = 10
     timeout: float = 60.0  # seconds per iteration
     error_threshold: int = 3
-    patience: float = 3600.0  # seconds to go on asking a Claude that is overloaded or away
+    state: JsonObject = Field(default_factory=dict[str, Json])  # what a run begins with, beside what its caller gives
     tools: dict[str, ToolFacts] = Field(default_factory=dict[str, ToolFacts])
 
 
 class Observed(Wire):
-    """What `observe` found: the agent's snapshot and the number of transcript rows it wrote."""
+    """What `observe` found: the agent's snapshot."""
 
     snapshot: Snapshot
-    rows: int = 1
 
 
 class Decide(Wire):
@@ -118,7 +117,6 @@ class Decide(Wire):
 
     seq: int
     head: str
-    iteration: int = 1
 
 
 class Turn(Wire):
@@ -161,7 +159,7 @@ class Result(Wire):
     ok: bool = True
     value: Json = None
     blob: BlobRef | None = None
-    outcome: Literal["known", "unknown", "in_doubt", "cancelled"] = "known"
+    outcome: Literal["known", "unknown", "in_doubt"] = "known"
     state: JsonObject = Field(default_factory=dict[str, Json])
     finish: str | None = None
     generation: int = 0  # of an effect in doubt: which start of it
@@ -205,7 +203,8 @@ class RunRequest(Wire):
 class OpenTurn(BaseModel):
     """A turn whose calls are being settled in order. Mutable: part of the workflow's own state.
 
-    `granted` is the digest of a call that people approved and that has not run yet; `approvals` are the distinct people
+    `granted` is the digest of a call that people approved and that has not run yet; `resolved` is a person's word about start
+    `generation` of the next call, until it was used; `approvals` are the distinct people
     who have approved the open `request` so far.
     """
 
@@ -214,6 +213,8 @@ class OpenTurn(BaseModel):
     problems: dict[int, str] = Field(default_factory=dict[int, str])
     next_call: int = 0
     granted: str = ""
+    resolved: Literal["happened", "did-not"] | None = None
+    generation: int = 0
     request: Request | None = None
     approvals: list[str] = Field(default_factory=list[str])
 

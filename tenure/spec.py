@@ -101,7 +101,7 @@ class AgentSpec(BaseModel):
         """16 hex digits that change with anything in the manifest."""
         return hashlib.sha256(canonical(self.manifest).encode()).hexdigest()[:16]
 
-    def snapshot(self, patience: float) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """The part of the declaration a workflow decides by; recorded once in the history of each run."""
         return Snapshot(
             agent=self.name,
@@ -110,8 +110,8 @@ class AgentSpec(BaseModel):
             max_iterations=self.max_iterations,
             timeout=self.timeout,
             error_threshold=self.error_threshold,
-            patience=patience,
             tools={entry.name: entry.facts(self.timeout) for entry in self.tools},
+            **({"state": self.state} if self.state else {}),
         )
 
 

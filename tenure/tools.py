@@ -66,7 +66,7 @@ class ToolContext:
 
     def finish(self, message: str) -> None:
         """End the run successfully after this call, with `message` as its answer."""
-        self.finished = message
+        self.finished = str(message)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from tenure.run import Result
+from tenure.run import Result, RunRequest
 from tenure.wire import BlobRef, Json, JsonObject
 
 EMPTY_HEAD = ""
@@ -49,6 +49,11 @@ def user_row(texts: Sequence[str], blob: BlobRef | None = None) -> JsonObject:
     if blob is not None:
         row["blob"] = blob.model_dump()
     return row
+
+
+def first_row(request: RunRequest) -> JsonObject:
+    """What a run begins with: the context it was given, then the message."""
+    return user_row([*request.context, *([request.message] if request.message else [])], request.message_blob)
 
 
 def assistant_row(content: Sequence[JsonObject]) -> JsonObject:
@@ -115,7 +120,7 @@ def _blocks(row: JsonObject, load: Callable[[str], bytes]) -> tuple[str, list[Js
         case _:
             texts = list(row["texts"])
             if "blob" in row:
-                texts.insert(0, load(row["blob"]["blob"]).decode())
+                texts.append(load(row["blob"]["blob"]).decode())
             return "user", [{"type": "text", "text": text} for text in texts]
 
 

@@ -7,19 +7,20 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from tenure.approvals.request import Request, Verdict
 from tenure.errors import BadInput, TenureError
 from tenure.run import Note, Observe, Observed, Outcome, Progress, RunRequest, StopReason
-from tenure.transcript import user_row
+from tenure.transcript import first_row, user_row
 from tenure.wire import INLINE_LIMIT
 from tenure.workflows import carry, ending, story, turn
 from tenure.workflows.ask import Desk, MoveOn
 from tenure.workflows.carry import Stop
 from tenure.workflows.quick import quick
 
+REFUSED = f"[added context was refused: at most {INLINE_LIMIT:,} bytes a turn are taken]"
 RESOLVES = 5  # times a run may find its agent again under a new fingerprint before something is badly wrong
 
 
@@ -30,23 +31,21 @@ class AgentRun:
     @workflow.init
     def __init__(self, request: RunRequest | None = None) -> None:
         """State exists before the first signal arrives."""
-        self._run = carry.begin(request or RunRequest(agent=""))
+        self._run = carry.begin(request or RunRequest(agent=""), continued=workflow.info().continued_run_id is not None)
         self._desk = Desk(self._run)
         self._resolved = 0
 
     @workflow.run
     async def run(self, request: RunRequest | None = None) -> Outcome:
         """Live until a terminal condition. Fails with `RunFailed` only when the run could not be carried out."""
-        if request is None:  # a raw start may send nothing at all
-            raise BadInput("AgentRun takes one RunRequest: start runs with `agent.start(...)` or `tenure run`")
+        if request is None or (request.carried and self._run is not request.carried):  # a raw start may send anything
+            raise BadInput("AgentRun takes one RunRequest as a client makes it: start runs with `tenure run`")
         try:
             stop = await self._live()
-        except (asyncio.CancelledError, ActivityError, TenureError) as error:
+        except (asyncio.CancelledError, FailureError, TenureError, ValidationError) as error:
             stop = ending.stop_for(error)
         self._desk.close()
-        outcome = await ending.close(self._run, stop)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return ending.end(outcome)
+        return ending.end(await ending.undisturbed(ending.close(self._run, stop)))
 
     async def _live(self) -> Stop:
         if self._run.snapshot is None:
@@ -61,6 +60,7 @@ class AgentRun:
             else:
                 if stop is not None:
                     return stop
+                self._resolved = 0
 
     async def _turn(self) -> Stop | None:
         if workflow.cancellation_reason() is not None:
@@ -84,10 +84,7 @@ class AgentRun:
         request, again = self._run.request, self._run.snapshot is not None
         observed = await quick("observe", Observe(request=request, again=again), Observed)
         if not again:
-            carry.append(
-                self._run,
-                user_row([*request.context, *([request.message] if request.message else [])], request.message_blob),
-            )
+            carry.append(self._run, first_row(request))
             self._run.seq = 1
         self._run.snapshot = observed.snapshot
         story.tell(self._run)
@@ -132,8 +129,8 @@ class AgentRun:
         """More context, taken up before the next turn."""
         told = "\n".join(str(text) for text in sent)
         if len("".join([*self._run.context, told]).encode("utf-8", "replace")) > INLINE_LIMIT:
-            told = f"[added context was refused: at most {INLINE_LIMIT:,} bytes a turn are taken]"
-        if told not in self._run.context:
+            told = REFUSED
+        if told != REFUSED or REFUSED not in self._run.context:
             self._run.context.append(told)
 
     @workflow.query(description="Where the run stands")

@@ -127,9 +127,10 @@ class Desk:
 def request_for(run: RunState, kind: Kind, seq: int, payload: JsonObject, why: str, **more: object) -> Request:
     """A request about row `seq` of this run, with the digest that an answer must sign."""
     workflow_id = workflow.info().workflow_id
+    payload = {**payload, "why": why}  # part of what is signed: nobody approves for another reason than they read
     digest = request_digest(run.request.tenant, workflow_id, seq, kind, payload, 0)
     base = Request(
-        id=f"req-{digest[:10]}",
+        id=f"req-{digest[:16]}",
         kind=kind,
         tenant=run.request.tenant,
         workflow=workflow_id,

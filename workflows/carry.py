@@ -24,9 +24,11 @@ class Stop:
     message: str = ""
 
 
-def begin(request: RunRequest) -> RunState:
-    """A run's state from its request: a fresh one, or what was carried."""
-    return request.carried or RunState(request=request, started_at=now())
+def begin(request: RunRequest, *, continued: bool) -> RunState:
+    """A run's state from its request: a fresh one, or what was carried. Nobody but the run itself may carry anything."""
+    if request.carried is not None and continued:
+        return request.carried
+    return RunState(request=request, started_at=now())
 
 
 def pack(run: RunState) -> RunRequest:

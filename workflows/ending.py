@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, CancelledError, is_cancelled_exception
 
 from tenure.run import Outcome, Record, Recorded, RunState, Status, StopReason
 from tenure.workflows import carry, story
@@ -17,7 +20,7 @@ def stop_for(error: BaseException) -> Stop:
     """The terminal condition that an exception stands for."""
     if is_cancelled_exception(error) or isinstance(error, asyncio.CancelledError):
         return Stop(StopReason.CANCELLED, "cancelled")
-    return Stop(StopReason.FAILED, reason(error) if isinstance(error, ActivityError) else str(error))
+    return Stop(StopReason.FAILED, reason(error))
 
 
 async def close(run: RunState, stop: Stop) -> Outcome:
@@ -39,7 +42,17 @@ async def close(run: RunState, stop: Stop) -> Outcome:
         carry.tell(run, f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
     story.tell(run)
     story.mark_closed(run, outcome)
+    await workflow.wait_condition(workflow.all_handlers_finished)
     return outcome
+
+
+async def undisturbed(closing: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Once a run has its outcome, it stands: a cancellation that comes while it is being recorded comes too late."""
+    task = asyncio.ensure_future(closing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        return await task
 
 
 def end(outcome: Outcome) -> Outcome:

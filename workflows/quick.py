@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from tenure.wire import Wire
 from tenure.workflows.refusals import refusal
@@ -29,7 +29,7 @@ async def quick(activity: str, value: Wire, result: type[T] | None = None) -> T 
         return await workflow.execute_local_activity(
             activity, value, schedule_to_close_timeout=LOCAL, retry_policy=RetryPolicy(maximum_attempts=4), **options
         )
-    except ActivityError as error:
+    except (ActivityError, ApplicationError) as error:  # what a local activity raised arrives bare
         if is_cancelled_exception(error) or refusal(error) is not None:
             raise
     return await workflow.execute_activity(

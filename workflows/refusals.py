@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError
 
 NOT_SERVED = "NotServed"
 ITERATION_TIMEOUT = "IterationTimeout"
 
 
-def refusal(error: ActivityError) -> str | None:
+def refusal(error: FailureError) -> str | None:
     """The type of a refusal that no retry heals, or None for anything else."""
-    cause = error.cause
+    cause = error.cause if isinstance(error, ActivityError) else error
     return cause.type if isinstance(cause, ApplicationError) and cause.non_retryable else None
 
 
-def reason(error: ActivityError) -> str:
+def reason(error: BaseException) -> str:
     """What went wrong, in words for a person."""
+    if not isinstance(error, ActivityError):
+        return error.message if isinstance(error, ApplicationError) else str(error)
     match error.cause:
         case ApplicationError() as cause:
             return cause.message

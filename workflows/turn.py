@@ -65,7 +65,7 @@ async def decide(run: RunState) -> Stop | None:
     try:
         turn = await _decide(run)
     except ActivityError as error:
-        return _undecided(error)
+        return _undecided(run, error)
     if turn.until:
         return Stop(StopReason.UNTIL)
     append(run, assistant_row(turn.content))
@@ -99,19 +99,19 @@ async def _decide(run: RunState) -> wire.Turn:
     attempt = timedelta(seconds=agent.timeout + GRACE)
     return await workflow.execute_activity(
         "decide",
-        Decide(seq=run.seq, head=run.head, iteration=run.iteration),
+        Decide(seq=run.seq, head=run.head),
         result_type=wire.Turn,
         start_to_close_timeout=attempt,
-        schedule_to_close_timeout=attempt + timedelta(seconds=agent.patience),
         heartbeat_timeout=HEARTBEAT,
         retry_policy=RETRY,
     )
 
 
-def _undecided(error: ActivityError) -> Stop:
+def _undecided(run: RunState, error: ActivityError) -> Stop:
     if is_cancelled_exception(error):
         raise error
     if refusal(error) == NOT_SERVED:
+        run.iteration -= 1  # nothing was asked
         raise NotServed from error
     why = StopReason.TIMEOUT if refusal(error) == ITERATION_TIMEOUT else StopReason.FAILED
     return Stop(why, reason(error))
@@ -177,12 +177,12 @@ async def _one(run: RunState, desk: Desk, turn: OpenTurn, blocks: list[JsonObjec
         case Ask() | Allow():
             pass
     begun = now()
-    result = await _act(run, call, call.seq)
+    result = await _act(run, call, call.seq, turn)
     while result.outcome == "in_doubt":
-        answered = await _ask_in_doubt(run, desk, turn, call, result)
-        if isinstance(answered, Stop):
-            return answered
-        result = await _act(run, call, call.seq, answered)
+        stop = await _ask_in_doubt(run, desk, turn, call, result)
+        if stop is not None:
+            return stop
+        result = await _act(run, call, call.seq, turn)
     return _conclude(run, turn, call, result, begun)
 
 
@@ -202,7 +202,7 @@ async def _ask(run: RunState, desk: Desk, turn: OpenTurn, block: JsonObject, cal
     return await _not_made(run, turn, block, f"{told}. {settled.note}".strip())
 
 
-async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, result: Result) -> Act | Stop:
+async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, result: Result) -> Stop | None:
     payload: JsonObject = {
         "tool": call.tool,
         "arguments": call.arguments,
@@ -217,21 +217,19 @@ async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, r
         "deadline": now() + 72 * 3600_000,
     }
     settled = await desk.ask(turn, request_for(run, Kind.IN_DOUBT, call.seq, payload, why, **more))
-    match settled.choice:
-        case "happened":
-            return _input(call, call.seq).model_copy(update={"resolved": "happened", "generation": result.generation})
-        case "did-not":
-            return _input(call, call.seq).model_copy(update={"resolved": "did-not", "generation": result.generation})
-        case _:
-            return Stop(StopReason.IN_DOUBT, f"nobody could say whether {call.tool} took effect")
+    if settled.choice not in ("happened", "did-not"):
+        return Stop(StopReason.IN_DOUBT, f"nobody could say whether {call.tool} took effect")
+    # Kept until the call is concluded: the worker may be rebuilt before anybody has acted on it.
+    turn.resolved, turn.generation = ("happened" if settled.choice == "happened" else "did-not"), result.generation
+    return None
 
 
-async def _act(run: RunState, call: Call, before: int, value: Act | None = None) -> Result:
+async def _act(run: RunState, call: Call, before: int, turn: OpenTurn | None = None) -> Result:
     facts = run.agent.tools[call.tool]
     try:
         return await workflow.execute_activity(
             f"tool.{call.tool}",
-            value or _input(call, before),
+            _input(call, before, turn),
             result_type=Result,
             start_to_close_timeout=timedelta(seconds=facts.timeout + GRACE),
             heartbeat_timeout=HEARTBEAT,
@@ -249,6 +247,7 @@ def _conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: 
     append(run, result_row(call.id, result))
     run.calls += 1
     turn.next_call = call.index + 1
+    turn.resolved, turn.generation = None, 0
     facts = run.agent.tools[call.tool]
     if result.outcome == "unknown":
         run.unknown.append(call.same)
@@ -303,5 +302,8 @@ def _call(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Call:
     return Call(index, block["id"], tool, arguments, seq, bound, name_of([tool, arguments]))
 
 
-def _input(call: Call, before: int) -> Act:
-    return Act(seq=call.seq - 1 - call.index, call=call.index, digest=call.digest, state_before=before)
+def _input(call: Call, before: int, turn: OpenTurn | None) -> Act:
+    act = Act(seq=call.seq - 1 - call.index, call=call.index, digest=call.digest, state_before=before)
+    if turn is None or turn.resolved is None:
+        return act
+    return act.model_copy(update={"resolved": turn.resolved, "generation": turn.generation})

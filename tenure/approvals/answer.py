@@ -9,6 +9,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from tenure.approvals.approvers import PRINCIPAL
 from tenure.approvals.request import Request
 from tenure.errors import AnswerRefused
 
@@ -50,8 +51,8 @@ def claimed_principal(token: str) -> str:
     if header.get("typ") != TYPE or header.get("alg") != "EdDSA":
         raise AnswerRefused(f"header typ={header.get('typ')!r} alg={header.get('alg')!r}: must be {TYPE!r} and 'EdDSA'")
     principal = header.get("kid")
-    if not isinstance(principal, str) or not principal:
-        raise AnswerRefused("the header names no `kid`: it must be the principal who signs")
+    if not isinstance(principal, str) or not PRINCIPAL.fullmatch(principal):
+        raise AnswerRefused(f"the header's kid must be the principal who signs, {PRINCIPAL.pattern}")
     return principal
 
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from tenure.approvals.answer import Answer, sign
 from tenure.approvals.digest import request_digest
@@ -74,6 +74,8 @@ class Approvals:
         try:
             await self.system.temporal.get_workflow_handle(request.workflow).signal("answer", token)
         except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise NotFound(f"run {request.workflow} is over: nothing waits for this answer") from error
             raise TemporalUnavailable(f"the answer did not reach {request.workflow}: {error.message}") from error
         name = hashlib.sha256(token.encode()).hexdigest()
         deadline = time.monotonic() + wait

@@ -88,7 +88,7 @@ class RunHandle:
         store = self.system.store
         if store is None:
             told = await history.read(self.system.temporal, self.id)
-            return list(told.rows.values()), told.request.state if told.request else {}
+            return list(told.rows.values()), told.initial_state
         texts, run = await store.read(lambda db: (transcript.between(db, self.id, 0, 1_000_000), runs.get(db, self.id)))
         return [json.loads(text) for _, text in texts], run.initial_state if run else {}
 

@@ -15,7 +15,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from ulid import ULID
 
 from tenure.client.connected import Connected
@@ -143,6 +143,8 @@ class Runs:
         except WorkflowAlreadyStartedError:
             pass  # the same idempotency key: the run that stands is the answer
         except RPCError as error:
+            if error.status is RPCStatusCode.INVALID_ARGUMENT:
+                raise BadInput(f"Temporal refuses the start of {workflow}: {error.message}") from error
             raise TemporalUnavailable(f"Temporal did not start {workflow}: {error.message}") from error
         return RunHandle(workflow, self.system)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from urllib.parse import urlparse
 
 from tenure.errors import ConfigError, NotFound, StoreUnavailable
 from tenure.wire import BlobRef
+
+NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class Blobs:
@@ -31,6 +34,8 @@ class Blobs:
 
     def get(self, name: str) -> bytes:
         """The content whose SHA-256 is `name`. Raises NotFound, and StoreUnavailable when the file was altered."""
+        if not NAME.fullmatch(name):  # it comes from a request: it must never become a path of its own
+            raise NotFound(f"{name[:80]!r} names no blob: 64 hex digits are wanted")
         try:
             content = self._path(name).read_bytes()
         except OSError as error:

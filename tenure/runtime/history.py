@@ -13,7 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from tenure.run import Act, Decide, Note, Observed, Result, RunRequest, Snapshot, Turn
-from tenure.transcript import assistant_row, problem_row, result_row, tool_calls, user_row
+from tenure.transcript import assistant_row, first_row, problem_row, result_row, tool_calls
 from tenure.wire import JsonObject
 
 T = TypeVar("T")
@@ -49,8 +49,7 @@ class _Reader:
         request = await self._value(payloads, RunRequest)
         if request.carried is None:
             self.request = request
-            texts = [*request.context, *([request.message] if request.message else [])]
-            self.rows[0] = user_row(texts, request.message_blob)
+            self.rows[0] = first_row(request)
 
     async def _completed(self, activity: str, given: Payloads, result: Payloads) -> None:
         if activity == "decide":
@@ -104,6 +103,12 @@ class Told:
     request: RunRequest | None
     snapshot: Snapshot | None
 
+    @property
+    def initial_state(self) -> JsonObject:
+        """What the run began with: the agent's state, and over it the caller's."""
+        agents = self.snapshot.state if self.snapshot else {}
+        return {**agents, **(self.request.state if self.request else {})}
+
 
 async def read(client: Client, workflow: str) -> Told:
     """Everything the store should know of a run, through all continuations."""
@@ -115,13 +120,11 @@ async def read(client: Client, workflow: str) -> Told:
 
 async def events_of(client: Client, workflow: str) -> AsyncIterator[HistoryEvent]:
     """Every event of a run, from its first execution on through all continuations."""
-    description = await client.get_workflow_handle(workflow).describe()
-    latest = description.run_id
-    started = await anext(aiter(client.get_workflow_handle(workflow, run_id=latest).fetch_history_events()))
-    run_id = started.workflow_execution_started_event_attributes.first_execution_run_id or latest
-    while run_id:
-        following = ""
+    # Backwards to where it began, because a reset leaves the old branch's continuations behind; then forwards.
+    chain: list[str] = [(await client.get_workflow_handle(workflow).describe()).run_id]
+    while chain[-1]:
+        started = await anext(aiter(client.get_workflow_handle(workflow, run_id=chain[-1]).fetch_history_events()))
+        chain.append(started.workflow_execution_started_event_attributes.continued_execution_run_id)
+    for run_id in reversed(chain[:-1]):
         async for event in client.get_workflow_handle(workflow, run_id=run_id).fetch_history_events():
             yield event
-            following = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
-        run_id = following

@@ -14,7 +14,7 @@ from functools import cache
 from tenure.errors import ClaudeUnavailable
 
 PASSING = {"overloaded_error", "api_error", "rate_limit_error", "timeout_error"}
-LONGEST_WAIT = 3600.0  # seconds: a `retry-after` beyond this is not a rate limit but an outage
+LONGEST_WAIT = 86_400.0  # seconds: a `retry-after` beyond a day is not meant for a retry
 
 
 class Posture(enum.Enum):

@@ -71,7 +71,13 @@ async def test_a_destructive_call_waits_for_two_different_people() -> None:
     async with embedded(admin, claude=SCRIPT) as system:
         handle = await admin.start("delete a1", user="alice")
         request = await one_pending(system)
-        assert request.payload == {"tool": "delete_account", "arguments": {"account": "a1"}, "effect": "destructive"}
+        why = "delete_account is destructive"
+        assert request.payload == {
+            "tool": "delete_account",
+            "arguments": {"account": "a1"},
+            "effect": "destructive",
+            "why": why,
+        }
         assert request.quorum == 2
         await system.answer(request, "approve", by="operator")
         await system.answer(request, "approve", by="operator")

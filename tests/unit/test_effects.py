@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tenure.runtime.store import effects
-from tenure.runtime.store.effects import Go, Happened, InDoubt, Start, Stored
+from tenure.runtime.store.effects import Exhausted, Go, Happened, InDoubt, Start, Stored
 
 
 def store() -> sqlite3.Connection:
@@ -63,9 +63,18 @@ def test_a_person_s_word_counts_once() -> None:
     assert effects.begin(db, start("two", resolved="did-not", generation=1)) == Go()
     assert effects.begin(db, start("three", resolved="did-not", generation=1)) == InDoubt(2, 5)
     assert effects.begin(db, start("three", resolved="happened", generation=2)) == Happened()
-    assert effects.settle(db, "k", 2, "it happened", 9)
-    assert not effects.settle(db, "k", 2, "again", 9)
+    assert effects.settle(db, "k", 2, "done", "it happened", 9)
+    assert not effects.settle(db, "k", 2, "done", "again", 9)
     assert effects.begin(db, start("four")) == Stored("it happened")
+
+
+def test_an_idempotent_tool_whose_starts_all_vanish_is_given_up() -> None:
+    db = store()
+    for number in range(3):
+        assert effects.begin(db, start(f"t{number}", idempotent=True, most=3)) == Go()
+    assert effects.begin(db, start("t4", idempotent=True, most=3)) == Exhausted(3)
+    assert effects.settle(db, "k", 3, "raised", "nobody knows", 9)
+    assert effects.begin(db, start("t5", idempotent=True, most=3)) == Stored("nobody knows")
 
 
 class Attempts(RuleBasedStateMachine):

@@ -6,29 +6,32 @@ import sqlite3
 
 DDL = (
     """CREATE TABLE agents (
-        name TEXT NOT NULL, fingerprint TEXT NOT NULL, manifest TEXT NOT NULL, seen_at INTEGER NOT NULL,
-        PRIMARY KEY (name, fingerprint)) WITHOUT ROWID""",
+        name TEXT NOT NULL, fingerprint TEXT NOT NULL, worker TEXT NOT NULL, manifest TEXT NOT NULL, seen_at INTEGER NOT NULL,
+        PRIMARY KEY (name, fingerprint, worker)) WITHOUT ROWID""",
 )
 FRESH_MS = 30_000  # an announcement older than this has no worker behind it any more
+KEPT_MS = 7 * 24 * 3600_000  # after a week without a word a worker is forgotten
 
 
-def announce(db: sqlite3.Connection, name: str, fingerprint: str, manifest: str, at: int) -> None:
+def announce(db: sqlite3.Connection, name: str, fingerprint: str, worker: str, manifest: str, at: int) -> None:
     """A worker serves this agent now."""
     db.execute(
-        "INSERT INTO agents VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
-        (name, fingerprint, manifest, at),
+        "INSERT INTO agents VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
+        (name, fingerprint, worker, manifest, at),
     )
+    db.execute("DELETE FROM agents WHERE seen_at < ?", (at - KEPT_MS,))
 
 
-def withdraw(db: sqlite3.Connection, name: str, fingerprint: str) -> None:
-    """A worker that shuts down serves this agent no longer."""
-    db.execute("UPDATE agents SET seen_at = 0 WHERE name = ? AND fingerprint = ?", (name, fingerprint))
+def withdraw(db: sqlite3.Connection, worker: str) -> None:
+    """A worker that shuts down serves nothing any longer."""
+    db.execute("DELETE FROM agents WHERE worker = ?", (worker,))
 
 
 def fresh(db: sqlite3.Connection, name: str, at: int) -> list[str]:
     """The fingerprints of `name` that a living worker serves, the newest announcement first."""
     rows = db.execute(
-        "SELECT fingerprint FROM agents WHERE name = ? AND seen_at > ? ORDER BY seen_at DESC", (name, at - FRESH_MS)
+        "SELECT fingerprint FROM agents WHERE name = ? AND seen_at > ? GROUP BY fingerprint ORDER BY max(seen_at) DESC",
+        (name, at - FRESH_MS),
     )
     return [row[0] for row in rows]
 

@@ -21,9 +21,11 @@ DDL = (
 
 
 def open_request(db: sqlite3.Connection, request: Request) -> None:
-    """A person is asked; asking twice is asking once."""
+    """A person is asked; asking twice is asking once, and asking again after a reset opens the request again."""
     db.execute(
-        "INSERT OR IGNORE INTO requests (id, workflow, tenant, kind, body, opened_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO requests (id, workflow, tenant, kind, body, opened_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET closed_at = NULL, choice = NULL, principal = NULL, body = excluded.body,"
+        " opened_at = excluded.opened_at",
         (request.id, request.workflow, request.tenant, request.kind, request.model_dump_json(), request.opened_at),
     )
 
@@ -53,10 +55,15 @@ def find_request(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]
     """Requests whose id begins with `part`, or that belong to the run `part`, with whether each is still open."""
     rows = db.execute(
         "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 1, length(?1)) = ?1"
-        " OR (closed_at IS NULL AND (workflow = ?1 OR instr(workflow, ':' || ?1) > 0)) LIMIT 10",
+        " OR (closed_at IS NULL AND (workflow = ?1 OR workflow GLOB '*:run:*:' || ?1 || '*')) LIMIT 10",
         (part,),
     )
     return [(Request.model_validate_json(row[0]), bool(row[1])) for row in rows]
+
+
+def is_open(db: sqlite3.Connection, request: str) -> bool:
+    """Whether the request still waits for an answer."""
+    return db.execute("SELECT 1 FROM requests WHERE id = ? AND closed_at IS NULL", (request,)).fetchone() is not None
 
 
 def recorded(db: sqlite3.Connection, token_hash: str, request: str) -> Verdict | None:

@@ -11,10 +11,11 @@ DDL = (
 
 
 def add(db: sqlite3.Connection, principal: str, statement: str, at: int) -> None:
-    """Register a principal, or replace its statement."""
+    """Register a principal, or replace its statement. The statement that was revoked does not come back by being added."""
     db.execute(
         "INSERT INTO approvers (principal, statement, added_at) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET statement = excluded.statement, revoked_at = NULL",
+        " ON CONFLICT DO UPDATE SET statement = excluded.statement, revoked_at = NULL"
+        " WHERE excluded.statement <> approvers.statement",
         (principal, statement, at),
     )
 

@@ -31,6 +31,7 @@ class Start:
     token: str
     at: int
     idempotent: bool = False
+    most: int = 10  # starts of an idempotent tool
     resolved: Literal["happened", "did-not"] | None = None
     generation: int = 0
 
@@ -60,7 +61,14 @@ class Happened:
     """A person says that the earlier start did happen."""
 
 
-Begun: TypeAlias = Go | Stored | InDoubt | Happened
+@dataclass(frozen=True)
+class Exhausted:
+    """The tool is idempotent, but so many starts have vanished that another one would only vanish too."""
+
+    generation: int
+
+
+Begun: TypeAlias = Go | Stored | InDoubt | Happened | Exhausted
 
 
 def begin(db: sqlite3.Connection, start: Start) -> Begun:
@@ -76,6 +84,8 @@ def begin(db: sqlite3.Connection, start: Start) -> Begun:
     told = start.resolved if start.generation == row["generation"] else None
     if told == "happened":
         return Happened()
+    if start.idempotent and row["generation"] >= start.most:
+        return Exhausted(row["generation"])
     if start.idempotent or told == "did-not":
         db.execute(
             "UPDATE effects SET token = ?, generation = generation + 1, started_at = ? WHERE key = ?",
@@ -94,11 +104,13 @@ def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "r
     return moved.rowcount == 1
 
 
-def settle(db: sqlite3.Connection, key: str, generation: int, result: str, at: int) -> bool:
-    """Record a person's word that start number `generation` happened."""
+def settle(
+    db: sqlite3.Connection, key: str, generation: int, status: Literal["done", "raised"], result: str, at: int
+) -> bool:
+    """Record what start number `generation` came to by another's word than its own: a person's, or for want of any."""
     moved = db.execute(
-        "UPDATE effects SET status = 'done', result = ?, ended_at = ? WHERE key = ? AND generation = ? AND status = 'intent'",
-        (result, at, key, generation),
+        "UPDATE effects SET status = ?, result = ?, ended_at = ? WHERE key = ? AND generation = ? AND status = 'intent'",
+        (status, result, at, key, generation),
     )
     return moved.rowcount == 1
 

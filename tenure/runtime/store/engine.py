@@ -76,10 +76,11 @@ def _transaction(connection: Connection) -> Generator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # also after a COMMIT that failed: the next BEGIN must find none open
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _connect(path: Path, read_only: bool) -> Connection:

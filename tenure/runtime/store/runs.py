@@ -98,7 +98,8 @@ def get(db: sqlite3.Connection, workflow: str) -> RunRow | None:
 def ending_in(db: sqlite3.Connection, part: str) -> list[str]:
     """Workflow ids whose last part begins with `part`, at most 10."""
     found = db.execute(
-        "SELECT workflow FROM runs WHERE workflow = ?1 OR instr(workflow, ':' || ?1) > 0 ORDER BY started_at DESC LIMIT 10",
+        "SELECT workflow FROM runs WHERE workflow = ?1 OR workflow GLOB '*:run:*:' || ?1 || '*'"
+        " ORDER BY started_at DESC LIMIT 10",
         (part,),
     )
     return [row[0] for row in found]

@@ -26,6 +26,11 @@ def put(db: sqlite3.Connection, workflow: str, seq: int, row: JsonObject, meta: 
     return kept.rowcount == 1
 
 
+def cut(db: sqlite3.Connection, workflow: str, first: int) -> None:
+    """Forget the rows from `first` on: history has gone another way."""
+    db.execute("DELETE FROM transcript WHERE workflow = ? AND seq >= ?", (workflow, first))
+
+
 def standing(db: sqlite3.Connection, workflow: str, seq: int) -> tuple[JsonObject, JsonObject] | None:
     """The row that stands there and its meta."""
     found = db.execute("SELECT row, meta FROM transcript WHERE workflow = ? AND seq = ?", (workflow, seq)).fetchone()
