@@ -196,6 +196,7 @@ async def test_an_answer_counts_once_and_nobody_approves_a_run_of_their_own() ->
 
 
 GARBAGE = [
+    "eyJhbGciOiJFZERTQSIsInR5cCI6InRlbnVyZS1hbnN3ZXIrandzIiwia2lkIjoiXHVkODAwIn0.e30.AAAA",  # kid: a lone surrogate
     "",
     "x",
     "a.b.c",

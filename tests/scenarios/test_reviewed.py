@@ -166,14 +166,14 @@ async def test_a_run_waits_for_a_worker_that_serves_its_agent(tmp_path: Path) ->
         async with embedded(other, claude=claude, home=home, server=server) as system:
             await system.approve(request)
             await asyncio.sleep(2)
-            async with embedded(till, claude=claude, home=home, server=server):
-                response = await asyncio.wait_for((await system.runs.find(handle.id)).result(), 60)
+        async with embedded(till, claude=claude, home=home, server=server) as system:
+            response = await asyncio.wait_for((await system.runs.find(handle.id)).result(), 60)
         assert (response.message, DONE) == ("done", ["x"])
     finally:
         await server.shutdown()
 
 
-async def test_what_is_decided_while_it_is_being_recorded_stands() -> None:
+async def test_store_and_temporal_agree_on_a_run_that_is_cancelled_while_it_is_recorded() -> None:
     till = agent()
     async with embedded(till, claude=[text("the answer")]) as system:
         store = system.resources.store
@@ -195,8 +195,8 @@ async def test_what_is_decided_while_it_is_being_recorded_stands() -> None:
         await handle.cancel()
         response = await handle.result()
         [row] = await system.runs.list()
-    assert (response.status, response.message) == ("completed", "the answer")
-    assert row.status == "completed"
+    # Temporal decides which came first; whatever it decided, the store says the same.
+    assert (response.status, response.message) == (row.status, row.message)
 
 
 def test_a_blob_s_name_never_becomes_a_path(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ RESULTS = st.builds(
     Result,
     ok=st.booleans(),
     value=VALUES,
-    outcome=st.sampled_from(["known", "unknown", "cancelled"]),
+    outcome=st.sampled_from(["known", "unknown"]),
     state=st.dictionaries(st.text(max_size=3), VALUES, max_size=2),
     finish=st.none() | st.text(max_size=4),
 )
