@@ -53,7 +53,8 @@ class ToolContext:
     """What a tool may know of its run. Declare a first parameter of this type to receive it.
 
     `idempotency_key` is the same for every attempt of one call: hand it to the service the tool calls. `heartbeat()`
-    raises `tenure.errors.Cancelled` once the run was cancelled; call it in loops of a sync tool.
+    raises `tenure.errors.Cancelled` once the run was cancelled or the attempt was given up. A sync tool runs in a thread that
+    nobody can stop: call `heartbeat()` in its loops and right before what it does to the world, or make the tool async.
     """
 
     run_id: str

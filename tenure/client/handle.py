@@ -42,7 +42,9 @@ class RunHandle:
             outcome = _outcome_of(error)
         except RPCError as error:
             raise _named(error, self.id) from error
-        rows, initial = await self._transcript()
+        rows, initial, kept = await self._transcript()
+        if outcome.stop_reason is StopReason.CANCELLED and kept is not None:
+            outcome = kept  # Temporal says only that it was cancelled; the store knows how far it came
         return Response(
             id=self.id,
             message=outcome.message,
@@ -83,14 +85,15 @@ class RunHandle:
         except RPCError as error:
             raise _named(error, self.id) from error
 
-    async def _transcript(self) -> tuple[Sequence[JsonObject], JsonObject]:
-        """The rows and the initial state: from the store when there is one, else from history."""
+    async def _transcript(self) -> tuple[Sequence[JsonObject], JsonObject, Outcome | None]:
+        """The rows, the initial state and the recorded outcome: from the store when there is one, else from history."""
         store = self.system.store
         if store is None:
             told = await history.read(self.system.temporal, self.id)
-            return list(told.rows.values()), told.initial_state
+            return list(told.rows.values()), told.initial_state, None
         texts, run = await store.read(lambda db: (transcript.between(db, self.id, 0, 1_000_000), runs.get(db, self.id)))
-        return [json.loads(text) for _, text in texts], run.initial_state if run else {}
+        kept = Outcome.model_validate_json(run.outcome) if run and run.outcome else None
+        return [json.loads(text) for _, text in texts], run.initial_state if run else {}, kept
 
 
 def _outcome_of(error: WorkflowFailureError) -> Outcome:

@@ -101,4 +101,5 @@ async def test_a_run_cancelled_while_claude_thinks_stops_at_once() -> None:
         response = await handle.result()
         [row] = await system.runs.list()
     assert (response.status, response.stop_reason, row.status) == ("cancelled", "cancelled", "cancelled")
+    assert (response.iterations, response.latency > 0) == (1, True)
     assert time.monotonic() - begun < 6

@@ -15,7 +15,8 @@ DDL = (
         user TEXT, role TEXT, state TEXT NOT NULL, trace TEXT NOT NULL DEFAULT '{}', status TEXT NOT NULL,
         stop_reason TEXT, message TEXT NOT NULL DEFAULT '',
         iterations INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,
-        cost INTEGER NOT NULL DEFAULT 0, started_at INTEGER NOT NULL, finished_at INTEGER) WITHOUT ROWID""",
+        cost INTEGER NOT NULL DEFAULT 0, started_at INTEGER NOT NULL, finished_at INTEGER,
+        outcome TEXT) WITHOUT ROWID""",
     "CREATE INDEX runs_by_time ON runs (started_at)",
 )
 
@@ -41,6 +42,7 @@ class RunRow:
     cost: int
     started_at: int
     finished_at: int | None
+    outcome: str | None = None
 
     @property
     def carrier(self) -> dict[str, str]:
@@ -81,10 +83,10 @@ def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
     )
     db.execute(
         "UPDATE runs SET status = ?, stop_reason = ?, message = ?, iterations = ?, calls = ?, tokens = ?, cost = ?,"
-        " finished_at = ? WHERE workflow = ?",
+        " finished_at = ?, outcome = ? WHERE workflow = ?",
         (
             outcome.status, outcome.stop_reason, outcome.message, outcome.iterations, outcome.calls, outcome.usage.total,
-            outcome.cost, outcome.finished_at, workflow,
+            outcome.cost, outcome.finished_at, outcome.model_dump_json(), workflow,
         ),
     )  # fmt: skip
 
