@@ -17,7 +17,7 @@ from tenure.activities.recall import Texts
 from tenure.activities.resources import Resources, refuse
 from tenure.approvals.digest import digest
 from tenure.errors import BadInput, ConfigError, NotServed, Unavailable
-from tenure.run import Decide, Turn
+from tenure.run import ITERATION_TIMEOUT, Decide, Turn
 from tenure.runtime import telemetry as otel
 from tenure.runtime.claude import Reply
 from tenure.runtime.prices import cost_of
@@ -84,7 +84,7 @@ class Deciding:
         """As a failure that Temporal retries, or does not: the map decides, and the worker's patience."""
         if isinstance(error, TimeoutError):
             told = f"Claude did not answer within timeout={agent.timeout:g} s: raise it on the Agent, or ask for less at once"
-            raise ApplicationError(told, type="IterationTimeout", non_retryable=True) from error
+            raise ApplicationError(told, type=ITERATION_TIMEOUT, non_retryable=True) from error
         advice = advise(error)
         told = f"Claude: {type(error).__name__}: {str(error)[:2000]}"
         if advice.posture is Posture.STOP or self._is_out_of_patience():

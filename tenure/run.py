@@ -15,6 +15,8 @@ from pydantic import BaseModel, Field
 from tenure.approvals.request import Request
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
+ITERATION_TIMEOUT = "IterationTimeout"  # the type under which `decide` fails when Claude takes too long
+
 
 class Effect(enum.StrEnum):
     """What a tool does to the world. Everything but READ is written down before it happens."""

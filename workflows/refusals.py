@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError
 
-NOT_SERVED = "NotServed"
-ITERATION_TIMEOUT = "IterationTimeout"
+from tenure.errors import NotServed
+
+NOT_SERVED = NotServed.__name__
 
 
 def refusal(error: FailureError) -> str | None:

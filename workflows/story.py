@@ -50,8 +50,9 @@ def details(run: RunState) -> str:
     ]
     head = f"**{run.request.agent}** · iteration {run.iteration} · {run.usage.total:,} tokens · {money(run.cost)}"
     waiting = _waiting(run.waiting_for)
+    earlier = f" · {run.skipped_steps} earlier steps not shown" if run.skipped_steps else ""
     table = "\n".join(["| time | step | took | tokens | cost |", "|---|---|---|---|---|", *rows])
-    text = f"{head}\n\n{waiting}{table}"
+    text = f"{head}{earlier}\n\n{waiting}{table}"
     return text if len(text.encode()) <= DETAILS_LIMIT else text.encode()[:DETAILS_LIMIT].decode(errors="ignore")
 
 

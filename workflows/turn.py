@@ -18,7 +18,7 @@ from temporalio.workflow import ActivityCancellationType
 from tenure import run as wire
 from tenure.approvals.digest import call_digest
 from tenure.approvals.request import Kind
-from tenure.run import Act, Decide, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
+from tenure.run import ITERATION_TIMEOUT, Act, Decide, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
 from tenure.transcript import answer_text, assistant_row, name_of, problem_row, result_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
 from tenure.wire import JsonObject
@@ -27,7 +27,7 @@ from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.carry import Stop, append, now, tell
 from tenure.workflows.gate import gate, quorum
 from tenure.workflows.quick import quick
-from tenure.workflows.refusals import ITERATION_TIMEOUT, NOT_SERVED, reason, refusal
+from tenure.workflows.refusals import NOT_SERVED, reason, refusal
 
 HEARTBEAT = timedelta(seconds=5)  # a killed worker is noticed after this long
 GRACE = 15.0  # seconds an activity may take beyond its own time-out to say what became of it
