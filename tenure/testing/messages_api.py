@@ -4,13 +4,15 @@ No I/O here: `check_request` and `encode` are functions of values, the server th
 Source: https://docs.claude.com/en/api/messages, /messages-streaming and /errors.
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
+
+from tenure.testing import prompt_cache, tool_schemas
+from tenure.testing.prompt_cache import Bill, dumps, measured, tokens
+from tenure.testing.tool_schemas import NAME
 
 Json = dict[str, Any]  # Any: a JSON object has whatever shape its sender chose
 Block = Json
@@ -26,8 +28,9 @@ class Reply:
     """One answer of the stand-in: a turn of Claude, or a fault.
 
     `content` is a block, several, or a text. What is left out is derived: `stop_reason` from the blocks, `usage` from
-    their size (about 4 bytes of JSON per token); a `usage` given here overrides it field by field. `latency` is seconds
-    before the first byte. `error` is the `error` object of the API's error body, sent under `status`.
+    their size (about 4 bytes of JSON per token) and what of the prompt is cached; a `usage` given here overrides it
+    field by field. `latency` is seconds before the first byte. `error` is the `error` object of the API's error body,
+    sent under `status`.
 
     `cut_after` breaks the answer off after so many events of a stream, or half of a JSON body; 0 is before the first
     byte. `ending` is what happens then (see `Ending`); with an `error`, the stream ends under status 200 in that event.
@@ -88,7 +91,6 @@ def api_error(
     )
 
 
-_COMPACT = json.JSONEncoder(separators=(",", ":"))  # kept: json.dumps would make one for each of the events
 _HINTS = {"retry_after": "retry-after", "retry_after_ms": "retry-after-ms", "should_retry": "x-should-retry"}
 
 # ------------------------------------------------------------------------------------------- which requests it rejects
@@ -109,7 +111,16 @@ _LIST: type[list[Any]] = list  # Any: the elements are checked one by one
 _FIELDS: Mapping[str, type] = {"model": str, "max_tokens": int, "messages": list}
 _KINDS: Mapping[type, str] = {str: "string", int: "integer", list: "list", dict: "dictionary"}
 _ROLES = ("user", "assistant", "system")
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+
+MESSAGES, COUNT_TOKENS = "/v1/messages", "/v1/messages/count_tokens"
+
+
+def check_http(method: str, path: str, headers: Mapping[str, str]) -> None:
+    """Raise RejectedError for an endpoint that is not there, and for a request without credentials."""
+    if method != "POST" or path not in (MESSAGES, COUNT_TOKENS):
+        raise RejectedError(404, "not_found_error", f"ScriptedClaude has no {method} {path}")
+    if not (headers.get("x-api-key") or headers.get("authorization", "").startswith("Bearer ")):
+        raise RejectedError(401, "authentication_error", "x-api-key header is required")
 
 
 def parse_body(raw: bytes) -> Json:
@@ -125,9 +136,10 @@ def check_request(body: Json, *, required: Sequence[str] = tuple(_FIELDS)) -> No
     """Raise RejectedError, worded like the API, for what costs little to see and much to find out in production."""
     for name in required:
         _typed(body.get(name), _FIELDS[name], name)
-    for index, tool in enumerate(_typed(body.get("tools", []), _LIST, "tools")):
-        _check_tool(_typed(tool, _OBJECT, f"tools.{index}"), f"tools.{index}.custom")
-    _check_messages([_typed(message, _OBJECT, f"messages.{index}") for index, message in enumerate(body["messages"])])
+    _refuse_first(tool_schemas.complaints(_objects(_typed(body.get("tools", []), _LIST, "tools"), "tools")))
+    _check_system(body.get("system") or "")
+    _check_messages(_objects(body["messages"], "messages"))
+    _refuse_first(prompt_cache.complaints(body))
 
 
 def _invalid(message: str) -> RejectedError:
@@ -142,18 +154,20 @@ def _typed(value: object, kind: type[T], where: str) -> T:
     return value
 
 
-def _check_name(name: object, where: str) -> None:
-    if not _NAME.fullmatch(_typed(name, str, where)):
-        raise _invalid(f"{where}: String should match pattern '^{_NAME.pattern}$'")
+def _objects(values: list[Any], where: str) -> list[Json]:  # Any: see _LIST
+    return [_typed(value, _OBJECT, f"{where}.{index}") for index, value in enumerate(values)]
 
 
-def _check_tool(tool: Json, where: str) -> None:
-    if tool.get("type") not in (None, "custom"):
-        return  # a server tool: its schema is the API's own
-    _check_name(tool.get("name"), f"{where}.name")
-    schema = _typed(tool.get("input_schema"), _OBJECT, f"{where}.input_schema")
-    if _typed(schema.get("type"), str, f"{where}.input_schema.type") != "object":
-        raise _invalid(f"{where}.input_schema.type: Input should be 'object'")
+def _refuse_first(complaints: Iterator[str]) -> None:
+    for complaint in complaints:
+        raise _invalid(complaint)
+
+
+def _check_system(system: object) -> None:
+    if not isinstance(system, str):
+        for index, block in enumerate(_objects(_typed(system, _LIST, "system"), "system")):
+            if block.get("type") != "text":
+                raise _invalid(f"system.{index}.type: Input should be 'text'")
 
 
 def _check_messages(messages: list[Json]) -> None:
@@ -181,11 +195,12 @@ def _blocks_of(message: Json, where: str) -> list[Block]:
 def _checked_block(value: object, where: str) -> Block:
     block = _typed(value, _OBJECT, where)
     match _typed(block.get("type"), str, f"{where}.type"):
-        case "text" if not block.get("text"):
+        case "text" if not block.get("text") and not block.get("cache_control"):  # the marker has its own complaint
             raise _invalid("messages: text content blocks must be non-empty")
         case "tool_use":
             _typed(block.get("id"), str, f"{where}.tool_use.id")
-            _check_name(block.get("name"), f"{where}.tool_use.name")
+            if not NAME.fullmatch(_typed(block.get("name"), str, f"{where}.tool_use.name")):
+                raise _invalid(f"{where}.tool_use.name: String should match pattern '^{NAME.pattern}$'")
             _typed(block.get("input"), _OBJECT, f"{where}.tool_use.input")
         case "tool_result":
             _typed(block.get("tool_use_id"), str, f"{where}.tool_result.tool_use_id")
@@ -238,21 +253,21 @@ class Answer:
     usage: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def encode(reply: Reply, body: Json, request_id: str) -> Answer:
-    """The reply as the API would send it for a request with this `body` (which may be empty for an error)."""
+def encode(reply: Reply, body: Json, request_id: str, bill: Bill) -> Answer:
+    """The reply as the API would send it for this `body` at this `bill`; for an error both may be empty."""
     headers = {"request-id": request_id, **reply.headers}
     error = reply.error and {"type": "error", "error": reply.error, "request_id": request_id}
     if error and not (reply.cut_after and body.get("stream")):
         return _json_answer(reply, error, headers)
-    message = _message(reply, body)
+    message = _message(reply, body, bill)
     if body.get("stream"):
         return _event_answer(reply, message, error, headers)
     return _json_answer(reply, {**message, "content": [_shown(block) for block in message["content"]]}, headers)
 
 
 def encode_token_count(body: Json, request_id: str) -> Answer:
-    """The answer of `/v1/messages/count_tokens`: the same number as the `input_tokens` that a call would bill."""
-    return _json_answer(Reply(), {"input_tokens": _tokens(_prompt(body))}, {"request-id": request_id})
+    """The answer of `/v1/messages/count_tokens`: what a call would bill, read and written included."""
+    return _json_answer(Reply(), {"input_tokens": measured(body).tokens}, {"request-id": request_id})
 
 
 def turn_of(body: Json) -> int:
@@ -261,7 +276,7 @@ def turn_of(body: Json) -> int:
 
 
 def _json_answer(reply: Reply, payload: Json, headers: Mapping[str, str]) -> Answer:
-    whole, ending = _dumps(payload), _ending(reply)
+    whole, ending = dumps(payload), _ending(reply)
     kept = whole if reply.cut_after is None else whole[: len(whole) // 2 if reply.cut_after else 0]
     length = len(kept if ending == "complete" else whole)
     headers = {"content-type": "application/json", "content-length": str(length), **headers}
@@ -280,37 +295,17 @@ def _ending(reply: Reply) -> Ending:
     return "complete" if reply.cut_after is None else reply.ending
 
 
-def _dumps(value: object) -> bytes:
-    return _COMPACT.encode(value).encode()
-
-
 def _sse(events: Sequence[Json]) -> bytes:
-    return b"".join(b"event: %s\ndata: %s\n\n" % (event["type"].encode(), _dumps(event)) for event in events)
-
-
-def _prompt(body: Json) -> bytes:
-    """What is billed of a request; the model, `stream` and the limits are not, so both modes count and name alike."""
-    return _dumps([body.get("system"), body.get("tools"), body["messages"]])
-
-
-def _tokens(encoded: bytes) -> int:
-    return max(1, len(encoded) // 4)
+    return b"".join(b"event: %s\ndata: %s\n\n" % (event["type"].encode(), dumps(event)) for event in events)
 
 
 def _counts(usage: Mapping[str, Any]) -> dict[str, int]:  # Any: some entries of a usage are objects
     return {name: count for name, count in usage.items() if isinstance(count, int)}
 
 
-def _message(reply: Reply, body: Json) -> Json:
-    prompt = _prompt(body)
-    mark = f"{turn_of(body)}_{hashlib.sha256(prompt).hexdigest()[:12]}"
+def _message(reply: Reply, body: Json, bill: Bill) -> Json:
+    mark = f"{turn_of(body)}_{bill.digest}"
     content = [_identified(block, f"toolu_{mark}_{index}") for index, block in enumerate(reply.blocks)]
-    usage = {
-        "input_tokens": _tokens(prompt),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": _tokens(_dumps(content)),
-    }
     return {
         "id": f"msg_{mark}",
         "type": "message",
@@ -320,7 +315,7 @@ def _message(reply: Reply, body: Json) -> Json:
         "stop_reason": reply.stop_reason or _stop_reason(content),
         "stop_sequence": None,
         "stop_details": reply.stop_details,
-        "usage": {**usage, **(reply.usage or {})},
+        "usage": {**bill.usage, "output_tokens": tokens(dumps(content)), **(reply.usage or {})},
     }
 
 
@@ -364,7 +359,7 @@ def _opened(block: Block) -> tuple[Block, list[Json]]:
             signed = {"type": "signature_delta", "signature": block["signature"]}
             return {**block, "thinking": "", "signature": ""}, [*thought, signed]
         case "tool_use":
-            written = block.get("partial_json", _dumps(block.get("input", {})).decode())
+            written = block.get("partial_json", dumps(block.get("input", {})).decode())
             return {**_shown(block), "input": {}}, _deltas("input_json_delta", "partial_json", written)
         case _:
             return block, []

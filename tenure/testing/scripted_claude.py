@@ -25,23 +25,9 @@ from typing import Any, Self, Unpack
 
 import h11
 
-from tenure.testing.messages_api import (
-    Answer,
-    Block,
-    Ending,
-    Json,
-    RejectedError,
-    Reply,
-    RetryHints,
-    Turn,
-    api_error,
-    as_reply,
-    check_request,
-    encode,
-    encode_token_count,
-    parse_body,
-    turn_of,
-)
+import tenure.testing.messages_api as api
+from tenure.testing.messages_api import Answer, Block, Ending, Json, RejectedError, Reply, RetryHints, Turn, api_error
+from tenure.testing.prompt_cache import Bill, PromptCache, measured
 
 __all__ = [
     "Block",
@@ -97,17 +83,17 @@ def block(type: str, **fields: Any) -> Block:  # Any: blocks of types yet unknow
 def refusal(content: Turn = (), *, category: str | None = None, explanation: str | None = None) -> Reply:
     """Claude declines: stop_reason "refusal", as a rule without content."""
     details = {"type": "refusal", "category": category, "explanation": explanation}
-    return replace(as_reply(content), stop_reason="refusal", stop_details=details)
+    return replace(api.as_reply(content), stop_reason="refusal", stop_details=details)
 
 
 def pause(content: Turn) -> Reply:
     """Claude pauses a long turn: stop_reason "pause_turn"; the client sends it back as it is and Claude goes on."""
-    return replace(as_reply(content), stop_reason="pause_turn")
+    return replace(api.as_reply(content), stop_reason="pause_turn")
 
 
 def slow(turn: Turn, seconds: float) -> Reply:
     """The turn, its first byte after so many seconds."""
-    return replace(as_reply(turn), latency=seconds)
+    return replace(api.as_reply(turn), latency=seconds)
 
 
 def cut(turn: Turn = "This never arrives whole.", *, after: int = 4, ending: Ending = "closed") -> Reply:
@@ -116,7 +102,7 @@ def cut(turn: Turn = "This never arrives whole.", *, after: int = 4, ending: End
     Then the connection closes; or, "stalled", stays open in silence, which only a time-out notices; or, "complete", the
     answer ends as if it were whole, which nothing notices. `cut(overloaded())` ends a stream in an `error` event.
     """
-    return replace(as_reply(turn), cut_after=after, ending=ending)
+    return replace(api.as_reply(turn), cut_after=after, ending=ending)
 
 
 def overloaded(**hints: Unpack[RetryHints]) -> Reply:
@@ -143,10 +129,10 @@ def spend_limit(*, contract: bool = False, **hints: Unpack[RetryHints]) -> Reply
 
 def _played(turns: Sequence[Turn]) -> Callable[[Json], Reply]:
     """A list as a function of the request: stateless, so retries and concurrent conversations see their own turn."""
-    replies = [as_reply(turn) for turn in turns]
+    replies = [api.as_reply(turn) for turn in turns]
 
     def turn(body: Json) -> Reply:
-        asked = turn_of(body)
+        asked = api.turn_of(body)
         if asked < len(replies):
             return replies[asked]
         return _script_fault(
@@ -169,8 +155,6 @@ def _ordinal(number: int) -> str:
 
 # ------------------------------------------------------------------------------------------------------------- server
 
-_MESSAGES, _COUNT_TOKENS = "/v1/messages", "/v1/messages/count_tokens"
-
 
 @dataclass(frozen=True)
 class Request:
@@ -188,8 +172,9 @@ class ScriptedClaude:
     `script` is a list of turns, a single one, or a function (plain or async) of the request's body. From a list a
     conversation gets the turn whose number is that of the assistant messages in the request; where older ones are
     cleared or summarised, use a function. `latency`: seconds before each turn. `requests` holds the requests for
-    messages in order of arrival; `record=False` keeps none, for long benchmarks. Use it with `with` or `async with`, or
-    `start` and `stop`; started again it has the same port, so that an outage is `claude.stop()` ... `claude.start()`.
+    messages in order of arrival; `record=False` keeps none, for long benchmarks. Prompts are cached as the API caches
+    them, in one cache for all conversations. Use it with `with` or `async with`, or `start` and `stop`; started again
+    it has the same port and cache, so that an outage is `claude.stop()` ... `claude.start()`.
     """
 
     def __init__(self, script: Script, *, port: int = 0, latency: float = 0.0, record: bool = True) -> None:
@@ -201,6 +186,7 @@ class ScriptedClaude:
         self._record = record
         self._faults: deque[Reply] = deque()
         self._billed: Counter[str] = Counter()
+        self._cache = PromptCache()
         self._ids = itertools.count(1)
         self._connections: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
@@ -220,7 +206,7 @@ class ScriptedClaude:
     @property
     def url(self) -> str:
         """Where messages are posted."""
-        return self.base_url + _MESSAGES
+        return self.base_url + api.MESSAGES
 
     @property
     def billed(self) -> Mapping[str, int]:
@@ -229,7 +215,7 @@ class ScriptedClaude:
 
     def interrupt(self, *faults: Turn) -> None:
         """Answer the next requests with these, one each in order of arrival, before the script is asked."""
-        self._faults.extend(as_reply(fault) for fault in faults)
+        self._faults.extend(api.as_reply(fault) for fault in faults)
 
     def start(self) -> Self:
         """Serve; OSError if the port is taken."""
@@ -288,47 +274,46 @@ class ScriptedClaude:
             writer.close()
 
     async def _answer(self, http: h11.Request, raw: bytes) -> Answer:
-        id, body = f"req_{next(self._ids):08d}", Json()
+        id, body, bill = f"req_{next(self._ids):08d}", Json(), Bill()
         try:
-            path, headers = _accepted(http)
-            body = parse_body(raw)
-            if path == _COUNT_TOKENS:
-                check_request(body, required=("model", "messages"))
-                return encode_token_count(body, id)
+            path, headers = _head(http)
+            api.check_http(http.method.decode(), path, headers)
+            body = api.parse_body(raw)
+            if path == api.COUNT_TOKENS:
+                api.check_request(body, required=("model", "messages"))
+                return api.encode_token_count(body, id)
             if self._record:
                 self.requests.append(Request(id, headers, body, time.monotonic()))
-            check_request(body)
+            api.check_request(body)
+            bill = self._cache.bill(measured(body), time.monotonic())
             reply = self._faults.popleft() if self._faults else await self._ask_script(body)
         except RejectedError as rejected:
             reply = rejected.reply
         await asyncio.sleep(self._latency + reply.latency)
-        answer = _encoded(reply, body, id)
-        self._billed.update(answer.usage)
+        answer = _encoded(reply, body, id, bill)
+        if answer.usage:  # an error is not billed, and so writes nothing to the cache
+            self._billed.update(answer.usage)
+            self._cache.keep(bill, time.monotonic())
         return answer
 
     async def _ask_script(self, body: Json) -> Reply:
         try:
             turn = self._script(body)
-            return as_reply(await turn if inspect.isawaitable(turn) else turn)
+            return api.as_reply(await turn if inspect.isawaitable(turn) else turn)
         except Exception as error:  # noqa: BLE001  the edge to the user's function, which may raise anything
             return _script_fault(f"the script raised {error!r}")
 
 
-def _encoded(reply: Reply, body: Json, id: str) -> Answer:
+def _encoded(reply: Reply, body: Json, id: str, bill: Bill) -> Answer:
     try:
-        return encode(reply, body, id)
+        return api.encode(reply, body, id, bill)
     except (KeyError, TypeError, ValueError) as error:
-        return encode(_script_fault(f"{reply.content!r} cannot be sent: {error!r}"), body, id)
+        return api.encode(_script_fault(f"{reply.content!r} cannot be sent: {error!r}"), body, id, bill)
 
 
-def _accepted(http: h11.Request) -> tuple[str, dict[str, str]]:
-    """The path and headers of a request for an endpoint we have, with credentials; else RejectedError."""
+def _head(http: h11.Request) -> tuple[str, dict[str, str]]:
     path = http.target.decode("latin-1").partition("?")[0]
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http.headers}
-    if http.method != b"POST" or path not in (_MESSAGES, _COUNT_TOKENS):
-        raise RejectedError(404, "not_found_error", f"ScriptedClaude has no {http.method.decode()} {path}")
-    if not (headers.get("x-api-key") or headers.get("authorization", "").startswith("Bearer ")):
-        raise RejectedError(401, "authentication_error", "x-api-key header is required")
     return path, headers
 
 

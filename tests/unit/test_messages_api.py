@@ -1,6 +1,7 @@
 """The Messages API as the stand-in speaks it to raw HTTP: what it refuses, and in which words."""
 
 import asyncio
+from typing import Any
 
 import anthropic
 import httpx2
@@ -78,6 +79,23 @@ def tool(**changes: object) -> Json:
     return {"tools": [{"name": "get_x", "input_schema": {"type": "object"}, **changes}]}
 
 
+def strict(*properties: Json, **changes: Any) -> Json:  # Any: JSON
+    """A tool whose calls are guaranteed, its schema that of an object with these properties."""
+    named = {f"p{index}": schema for index, schema in enumerate(properties)}
+    schema = {"type": "object", "properties": named, "required": [*named]}
+    return {"name": "get_x", "strict": True, "input_schema": {**schema, "additionalProperties": False, **changes}}
+
+
+def strict_tools(*tools: Json) -> Json:
+    return {"tools": [{**each, "name": f"get_{index}"} for index, each in enumerate(tools)]}
+
+
+EPHEMERAL: Json = {"cache_control": {"type": "ephemeral"}}
+HOUR: Json = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+MARKED: Block = {**text("Hi"), **EPHEMERAL}
+THOUGHT: Block = {"type": "thinking", "thinking": "So.", "signature": "c2ln"}
+
+
 INVALID: list[tuple[Json, str]] = [
     ({"model": None}, "model: Field required"),
     ({"max_tokens": None}, "max_tokens: Field required"),
@@ -109,6 +127,30 @@ INVALID: list[tuple[Json, str]] = [
     (tool(input_schema=None), "tools.0.custom.input_schema: Field required"),
     (tool(input_schema={}), "tools.0.custom.input_schema.type: Field required"),
     (tool(input_schema={"type": "array"}), "tools.0.custom.input_schema.type: Input should be 'object'"),
+    (tool(input_schema={"type": 7}), "tools.0.custom.input_schema.type: Input should be a valid string"),
+    (tool(input_schema=[]), "tools.0.custom.input_schema: Input should be a valid dictionary"),
+    (tool(name=7), "tools.0.custom.name: Input should be a valid string"),
+    (tool(name=None), "tools.0.custom.name: Field required"),
+    ({"tools": ["get_x"]}, "tools.0: Input should be a valid dictionary"),
+    ({"system": 7}, "system: Input should be a valid list"),
+    ({"system": ["Be brief."]}, "system.0: Input should be a valid dictionary"),
+    ({"system": [{"type": "image"}]}, "system.0.type: Input should be 'text'"),
+    (talk([MARKED] * 5), "A maximum of 4 blocks with cache_control may be provided. Found 5."),
+    ({**talk([MARKED] * 3), **tool(**EPHEMERAL), "system": [MARKED]}, "Found 5."),
+    (talk([{**text(""), **EPHEMERAL}]), "messages.0.content.0.text: cache_control cannot be set for empty text blocks"),
+    ({"system": [{**text(""), **EPHEMERAL}]}, "system.0: cache_control cannot be set for empty text blocks"),
+    (talk("Hi", [{**THOUGHT, **EPHEMERAL}]), "messages.1.content.0.thinking.cache_control: Extra inputs are not"),
+    (talk([{**text("Hi"), "cache_control": True}]), "content.0.text.cache_control: Input should be a valid dictionary"),
+    (tool(cache_control={}), "tools.0.custom.cache_control: Unable to extract tag using discriminator 'type'"),
+    (tool(cache_control={"type": "eternal"}), "tools.0.custom.cache_control: Input tag 'eternal' found using 'type'"),
+    (
+        {"system": [{**text("Hi"), "cache_control": {"type": "ephemeral", "ttl": "2h"}}]},
+        "system.0.cache_control.ephemeral.ttl: Input should be '5m' or '1h'",
+    ),
+    (
+        {**talk([{**text("Hi"), **HOUR}]), "system": [MARKED]},
+        "messages.0.content.0.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m'",
+    ),
 ]
 
 
@@ -133,6 +175,10 @@ VALID: list[Json] = [
     {"tools": [{"type": "web_search_20250305", "name": "web_search"}], "unknown_field": 1},
     tool(type="custom", description="Get x."),
     tool(type=None),
+    {"system": [text("Be brief."), {**text("Be kind."), **HOUR}], **talk([MARKED] * 3)},
+    talk("Hi", [{**CALL, **EPHEMERAL}], [{**RESULT, **EPHEMERAL}, {**text("So?"), "cache_control": None}]),
+    {**tool(**HOUR), **talk("Hi", [THOUGHT, {**MARKED, **HOUR}, MARKED])},
+    tool(input_schema={"type": "object", "properties": {"a.B-9_": {"anyOf": [True]}}, "patternProperties": {}}),
 ]
 
 
@@ -141,6 +187,112 @@ async def test_a_request_the_api_would_take_is_taken(http: httpx2.AsyncClient, c
     with ScriptedClaude(lambda body: "Hi.") as claude:
         response = await http.post(claude.url + "?beta=true", json={**ASK, **change})
     assert response.status_code == 200
+
+
+ANY: Json = {"type": "string"}
+CIRCLE = {name: {"type": "array", "items": {"$ref": f"#/$defs/{to}"}} for name, to in ("ab", "bc", "ca")}
+
+UNFIT: list[tuple[Json, str]] = [
+    (
+        tool(input_schema={"type": "object", "oneOf": []}),
+        ".input_schema: input_schema does not support oneOf, allOf, or",
+    ),
+    (
+        tool(input_schema={"type": "object", "anyOf": []}),
+        ".input_schema: input_schema does not support oneOf, allOf, or",
+    ),
+    (
+        tool(input_schema={"type": "object", "properties": {"filter[id]": ANY}}),
+        "tools.0.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'",
+    ),
+    (tool(input_schema={"type": "object", "properties": {"a" * 65: ANY}}), "Property keys should match pattern"),
+    ({"tools": tool()["tools"] * 2}, "tools: Tool names must be unique."),
+    (
+        {"tools": [{"type": "web_search_20250305", "name": "get_x"}, *tool()["tools"]]},
+        "tools: Tool names must be unique.",
+    ),
+    (strict_tools(*[strict()] * 21), "Too many strict tools (21). The maximum number of strict tools supported is 20."),
+    (strict_tools(*[strict(*[ANY] * 5, required=[])] * 5), "Schemas contains too many optional parameters (25)"),
+    (strict_tools(strict(*[{"type": ["string", "null"]}] * 17)), "(17 parameters with type arrays or anyOf)"),
+    (strict_tools(*[strict(*[{"anyOf": [ANY]}] * 9)] * 2), "(18 parameters with type arrays or anyOf)"),
+    (strict_tools(strict(additionalProperties=True)), "'additionalProperties: true' is not supported. Please set"),
+    (strict_tools(strict(additionalProperties=ANY)), "'additionalProperties: object' is not supported. Please set"),
+    (
+        strict_tools(strict({"type": "object"})),
+        "tools.0.custom: For 'object' type, 'additionalProperties' must be explicitly set to false",
+    ),
+    (strict_tools(strict(patternProperties={})), "For 'object' type, property 'patternProperties' is not supported"),
+    (
+        strict_tools(strict({"type": "integer", "minimum": 0, "maximum": 9})),
+        "tools.0.custom: For 'integer' type, properties maximum, minimum are not supported",
+    ),
+    (strict_tools(strict({"type": "number", "multipleOf": 2})), "For 'number' type, property 'multipleOf' is not"),
+    (strict_tools(strict({"type": "string", "minLength": 1})), "For 'string' type, property 'minLength' is not"),
+    (strict_tools(strict({"type": "array", "maxItems": 3})), "For 'array' type, property 'maxItems' is not supported"),
+    (strict_tools(strict({"type": "array", "uniqueItems": True})), "For 'array' type, property 'uniqueItems' is not"),
+    (
+        strict_tools(strict({"type": "array", "minItems": 2})),
+        "For 'array' type, 'minItems' values other than 0 or 1 are not supported (got: 2)",
+    ),
+    (strict_tools(strict({"type": "array", "items": {"type": "integer", "minimum": 0}})), "property 'minimum' is not"),
+    (strict_tools(strict({"anyOf": [{"type": "integer", "minimum": 0}]})), "property 'minimum' is not supported"),
+    (
+        strict_tools(strict(**{"$defs": {"a": {"type": "integer", "minimum": 0}}})),
+        "property 'minimum' is not supported",
+    ),
+    (strict_tools(strict({"type": "string", "items": ANY})), "For 'string' type, property 'items' is not supported"),
+    (strict_tools(strict({"oneOf": [ANY]})), "Schema type 'oneOf' is not supported"),
+    (strict_tools(strict({"not": ANY})), "Schema type 'not' is not supported"),
+    (strict_tools(strict({"type": "any"})), "Schema type 'any' is not supported"),
+    (strict_tools(strict({})), "Schema must have a 'type'"),
+    (strict_tools(strict({"type": "string", "format": "regex"})), "'format' 'regex' is not supported"),
+    (strict_tools(strict({"type": "string", "pattern": "^(?=a)"})), "'pattern' '^(?=a)' is not supported"),
+    (strict_tools(strict({"enum": ["a", {"b": 1}]})), "'enum' must hold strings, numbers, booleans or null"),
+    (strict_tools(strict({"allOf": [{"$ref": "#/$defs/a"}]}, **{"$defs": {"a": ANY}})), "'allOf' with '$ref' is not"),
+    (strict_tools(strict({"$ref": "https://example.com/a"})), "External references are not supported"),
+    (strict_tools(strict({"$ref": "#/$defs/a"})), "Invalid schema: Reference to non-existent definition: #/$defs/a"),
+    (
+        strict_tools(strict({"$ref": "#/$defs/a"}, **{"$defs": CIRCLE})),
+        "Circular reference detected in schema definitions: a -> b -> c -> a. Self-",
+    ),
+    (strict_tools(strict({"$ref": "#"})), "Circular reference detected in schema definitions: # -> #."),
+]
+
+
+@pytest.mark.parametrize(("change", "complaint"), UNFIT, ids=[complaint[:60] for _, complaint in UNFIT])
+async def test_a_tool_the_api_would_refuse_is_refused_in_its_words(
+    client: anthropic.AsyncAnthropic, change: Json, complaint: str
+) -> None:
+    with ScriptedClaude(["Hi."]) as claude, pytest.raises(anthropic.BadRequestError) as caught:
+        await created(client, claude, **change)
+    assert complaint in str(caught.value.api_message)
+
+
+EVERYTHING: list[Json] = [
+    *({"type": name} for name in ("string", "integer", "number", "boolean", "null")),
+    *({"type": "string", "format": name} for name in ("date-time", "email", "uuid")),
+    {"type": "string", "pattern": r"^\d{4}-[a-z]+$", "title": "P", "description": "A year.", "default": "2026-x"},
+    {"enum": ["a", 1, 2.5, True, None]},
+    {"const": "a"},
+    {"type": "array", "items": {"$ref": "#/$defs/point"}, "minItems": 1},
+    {"anyOf": [{"$ref": "#/$defs/point"}, {"type": "null"}], "default": None},
+    {"allOf": [{"type": "string"}]},
+]
+POINT: Json = {"$defs": {"point": {"type": "object", "properties": {"x": ANY}, "additionalProperties": False}}}
+FIT: list[Json] = [
+    strict_tools(strict(*EVERYTHING, **POINT, **{"$schema": "https://json-schema.org/draft/2020-12/schema"})),
+    strict_tools(*[strict()] * 20, *tool()["tools"]),
+    strict_tools(*[strict(*[ANY] * 6, required=[])] * 4, strict(*[ANY] * 9)),
+    strict_tools(*[strict(*[{"type": ["string", "null"]}] * 8)] * 2),
+    tool(strict=False, input_schema={"type": "object", "properties": {"a": {"type": "integer", "minimum": 0}}}),
+    tool(input_schema={"type": "object", "properties": {"a": {"oneOf": [ANY, {"$ref": "#"}]}}}),
+]
+
+
+@pytest.mark.parametrize("change", FIT)
+async def test_a_tool_the_api_would_take_is_taken(client: anthropic.AsyncAnthropic, change: Json) -> None:
+    with ScriptedClaude(["Hi."]) as claude:
+        assert dumped(await created(client, claude, **change)) == [text("Hi.")]
 
 
 async def test_counting_tokens_needs_no_max_tokens_but_valid_messages(http: httpx2.AsyncClient) -> None:
