@@ -34,6 +34,7 @@ from tenure.activities.decide import Deciding
 from tenure.activities.observe import Observing
 from tenure.activities.record import Recording
 from tenure.activities.resources import Resources, now
+from tenure.activities.respond import Responding
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
@@ -46,7 +47,7 @@ from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store, agents
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
-from tenure.spec import AgentSpec
+from tenure.spec import SUMMARISER, AgentSpec
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
 
@@ -106,7 +107,8 @@ async def serving(
 def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str]) -> Resources:
     registry = Registry(served)
     for agent in registry.agents.values():
-        cost_of(agent.model, Usage())  # a model without a price fails here, not in the middle of a run
+        for model in (agent.model, *((SUMMARISER,) if agent.context_window else ())):
+            cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
     if not settings.approver_root:
         raise ConfigError(
             "no approver root: set TENURE_APPROVER_ROOT to the public key that vouches for approvers, or run `tenure dev` once"
@@ -125,13 +127,14 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
 
 def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: bool) -> Worker:
     observing, deciding, acting = Observing(to), Deciding(to), Acting(to)
-    recording, verifying = Recording(to), Verifying(to)
+    recording, responding, verifying = Recording(to), Responding(to), Verifying(to)
     return Worker(
         client,
         task_queue=settings.task_queue,
         workflows=[AgentRun, Installation],
         activities=[
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
+            responding.respond, responding.evaluate,
             verifying.open_request, verifying.verify, verifying.close_request,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),

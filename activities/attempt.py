@@ -69,7 +69,7 @@ async def attempt(tool: Tool, ctx: ToolContext, arguments: dict[str, Any], timeo
     call, limit = _bound(tool, ctx, arguments), asyncio.timeout(timeout)
     try:
         async with limit:
-            return Returned(await call() if tool.is_async else await _threaded(call, flag))
+            return Returned(await call() if tool.is_async else await _watched(call, flag))
     except Cancelled:  # our own word, raised inside the tool: what it did before, it does not say
         return Broke(f"{tool.name} did not return within {timeout:g} s") if limit.expired() else Dropped()
     except ToolError as error:
@@ -88,8 +88,8 @@ def _bound(tool: Tool, ctx: ToolContext, arguments: dict[str, Any]) -> Callable[
     return lambda: tool.function(*given, **arguments)
 
 
-async def _threaded(call: Callable[[], Any], flag: Flag) -> Any:
-    future = _start(call)
+async def _watched(call: Callable[[], Any], flag: Flag) -> Any:
+    future = threaded(call)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
@@ -100,7 +100,8 @@ async def _threaded(call: Callable[[], Any], flag: Flag) -> Any:
         raise
 
 
-def _start(call: Callable[[], Any]) -> asyncio.Future[Any]:
+def threaded(call: Callable[[], Any]) -> asyncio.Future[Any]:
+    """What `call` comes to, in a daemon thread of its own: one that hangs can be abandoned and does not hold the worker."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     future.add_done_callback(lambda done: done.cancelled() or done.exception())  # abandoned: nobody else will look

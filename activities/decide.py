@@ -1,34 +1,30 @@
-"""decide: the next assistant turn. Fit the transcript, call Claude, record the turn; a turn that stands is not paid twice."""
+"""decide: the next assistant turn. Ask the hooks, fit the transcript, call Claude, record; what stands is not paid twice."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import NoReturn
+from dataclasses import dataclass, field
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from tenure.activities import calling, hooks
 from tenure.activities.observe import raise_elsewhere
 from tenure.activities.pulse import pulse
 from tenure.activities.recall import Texts
 from tenure.activities.resources import Resources, refuse
 from tenure.approvals.digest import digest
-from tenure.errors import BadInput, ConfigError, NotServed, Unavailable
-from tenure.run import ITERATION_TIMEOUT, Decide, Turn
-from tenure.runtime import telemetry as otel
-from tenure.runtime.claude import Reply
+from tenure.client.story import tool_calls_of
+from tenure.errors import BadInput, HookFailed, NotServed, Unavailable
+from tenure.hooks import ON_TOOL_CALL, Iteration, Missing, Reject, ToolCall
+from tenure.run import Decide, Status, Turn
+from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import cost_of
-from tenure.runtime.retry import Posture, advise
 from tenure.runtime.store import Connection, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
-from tenure.transcript import assistant_row, messages, problem_row, state_of, tool_calls
+from tenure.transcript import assistant_row, problem_row, state_of, tool_calls
 from tenure.wire import JsonObject
-
-TRIES = 3  # attempts that are made at least, however long the first had to wait for a worker
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Deciding:
 
         def look(db: Connection) -> tuple[RunRow | None, Turn | None, Texts]:
             missing = self.to.recall.missing(db, workflow, ask.seq)
-            return runs.get(db, workflow), _standing(db, workflow, ask.seq, ask.head), missing
+            return runs.get(db, workflow), standing(db, workflow, ask.seq, ask.head), missing
 
         with pulse():
             found, stands, missing = await self.to.store.read(look)
@@ -52,54 +48,127 @@ class Deciding:
                 return stands
             run, agent = await resolve(self.to, found, workflow)
             rows = await self.to.recall.rows(self.to.store, activity.client(), workflow, ask.seq, ask.head, missing)
-            return await self._decide(ask, workflow, run, agent, rows)
+            return await self._decide(ask, run, agent, rows)
 
-    async def _decide(self, ask: Decide, workflow: str, run: RunRow, agent: AgentSpec, rows: list[JsonObject]) -> Turn:
-        if _is_done(agent, state_of(rows, run.initial_state)):
-            return Turn(until=True)
-        reply = await self._call(workflow, run, agent, messages(rows, self.to.blobs.get))
+    async def _decide(self, ask: Decide, run: RunRow, agent: AgentSpec, rows: list[JsonObject]) -> Turn:
+        state = state_of(rows, run.initial_state)
+        try:
+            await self._tell_iteration(ask, run, agent, rows, state)
+            if agent.until is not None and await hooks.ask(agent, "until", agent.until, state):
+                return Turn(until=True)
+            recovered = await _recover(run, agent, state)
+        except HookFailed as error:
+            return Turn(halted=str(error))
+        sent = await calling.fit(self.to, run, agent, rows, ask.tokens)
+        reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages))
+        checked = await _check(run, agent, reply, {**state, **recovered})
         turn = Turn(
             content=reply.content,
             stop=reply.stop,
-            problems=_problems(agent, reply),
-            usage=reply.usage,
-            cost=cost_of(agent.model, reply.usage),
+            problems=checked.problems,
+            rejected=checked.rejected,
+            modified=checked.modified,
+            broken=checked.broken,
+            state=recovered,
+            fitted=sent.fitted,
+            usage=reply.usage + sent.usage,
+            cost=cost_of(agent.model, reply.usage) + sent.cost,
+            tokens=reply.usage.total if agent.context_window else 0,
         )
-        return await self.to.store.transact(functools.partial(_record, workflow=workflow, ask=ask, turn=turn))
+        return await self.to.store.transact(
+            functools.partial(_record, workflow=run.workflow, ask=ask, turn=_lean(turn))
+        )
 
-    async def _call(self, workflow: str, run: RunRow, agent: AgentSpec, said: list[JsonObject]) -> Reply:
-        attributes = {otel.OPERATION: "chat", otel.MODEL: agent.model, otel.AGENT: agent.name, otel.TENANT: run.tenant}
-        with otel.span(f"chat {agent.model}", workflow, run.carrier, attributes) as span:
-            try:
-                async with asyncio.timeout(agent.timeout):
-                    reply = await self.to.claude.reply(agent, said)
-            except Exception as error:  # noqa: BLE001  # every class of the client and its transport is judged by one map
-                self._raise(error, agent)
-            span.set_attribute(otel.INPUT_TOKENS, reply.usage.input)
-            span.set_attribute(otel.OUTPUT_TOKENS, reply.usage.output)
-            span.set_attribute(otel.FINISH, [reply.stop])
-            return reply
+    async def _tell_iteration(
+        self, ask: Decide, run: RunRow, agent: AgentSpec, rows: list[JsonObject], state: JsonObject
+    ) -> None:
+        if agent.on_iteration is None or ask.iteration < 2:
+            return
+        told = iteration(run, rows, ask.iteration - 1, Status.RUNNING, state, self.to)
+        await hooks.ask(agent, "on_iteration", agent.on_iteration, told)
 
-    def _raise(self, error: Exception, agent: AgentSpec) -> NoReturn:
-        """As a failure that Temporal retries, or does not: the map decides, and the worker's patience."""
-        if isinstance(error, TimeoutError):
-            told = f"Claude did not answer within timeout={agent.timeout:g} s: raise it on the Agent, or ask for less at once"
-            raise ApplicationError(told, type=ITERATION_TIMEOUT, non_retryable=True) from error
-        advice = advise(error)
-        told = f"Claude: {type(error).__name__}: {str(error)[:2000]}"
-        if advice.posture is Posture.STOP or self._is_out_of_patience():
-            raise ApplicationError(told, type=type(error).__name__, non_retryable=True) from None
-        delay = None if advice.after is None else timedelta(seconds=advice.after)
-        # BENIGN: an overloaded Claude is expected, and must not raise the worker's error metrics.
-        raise ApplicationError(
-            told, type=type(error).__name__, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN
-        ) from None
 
-    def _is_out_of_patience(self) -> bool:
-        """Whether the worker has asked often and long enough. Time in which no worker asked does not count alone."""
-        info = activity.info()
-        waited = (info.started_time - info.scheduled_time).total_seconds()
-        return info.attempt > TRIES and waited > self.to.patience
+def iteration(
+    run: RunRow, rows: list[JsonObject], number: int, status: Status, state: JsonObject, to: Resources
+) -> Iteration:
+    """What `on_iteration` is told of the iteration whose rows stand last."""
+    last = max((seq for seq, row in enumerate(rows) if row["role"] == "assistant"), default=0)
+    made = len(tool_calls(rows[last].get("content", [])))
+    calls = tool_calls_of(rows, to.blobs)
+    return Iteration(hooks.info_of(run), number, status, calls[len(calls) - made :] if made else [], state)
+
+
+async def _recover(run: RunRow, agent: AgentSpec, state: JsonObject) -> JsonObject:
+    """The delta that sets what is missing of `required_state`. Raises HookFailed when something stays missing."""
+    delta: JsonObject = {}
+    for name, recover in agent.required_state.items():
+        if state.get(name) is not None:
+            continue
+        if recover is None:
+            told = f"required_state {name!r} of {agent.name!r} is missing: start the run with state={{{name!r}: ...}}"
+            raise HookFailed(f"{told}, let a tool set it, or give required_state a function that recovers it")
+        known = {**state, **delta}
+        missing = Missing(hooks.info_of(run), name, known)
+        value = await hooks.ask(agent, f"required_state[{name!r}]", recover, missing)
+        delta |= hooks.recovered(agent, name, value, known)
+    return delta
+
+
+def _prompt(agent: AgentSpec, run: RunRow, said: list[JsonObject]) -> Prompt:
+    return Prompt(
+        model=agent.model,
+        messages=said,
+        max_tokens=agent.max_tokens,
+        timeout=agent.timeout,
+        system=agent.instructions,
+        tools=agent.offered(run.role),
+        effort=agent.effort,
+        temperature=agent.temperature,
+    )
+
+
+@dataclass
+class _Checked:
+    problems: dict[int, str] = field(default_factory=dict[int, str])
+    rejected: dict[int, str] = field(default_factory=dict[int, str])
+    modified: dict[int, JsonObject] = field(default_factory=dict[int, JsonObject])
+    broken: str = ""
+
+
+async def _check(run: RunRow, agent: AgentSpec, reply: Reply, state: JsonObject) -> _Checked:
+    """What becomes of the turn's calls before the gate: those that do not fit, and what `on_tool_call` says of the rest."""
+    found = _Checked(problems=_problems(agent, reply))
+    if agent.on_tool_call is None:
+        return found
+    try:
+        async with asyncio.timeout(hooks.bound(agent)):
+            for index, block in enumerate(tool_calls(reply.content)):
+                if index not in found.problems:
+                    await _ask_about(run, agent, block, state, index, found)
+    except HookFailed as error:
+        found.broken = str(error)
+    except TimeoutError:
+        found.broken = (
+            f"on_tool_call of {agent.name!r} took longer than {hooks.bound(agent):g} s for the calls of one turn"
+        )
+    return found
+
+
+async def _ask_about(
+    run: RunRow, agent: AgentSpec, block: JsonObject, state: JsonObject, index: int, found: _Checked
+) -> None:
+    told = ToolCall(hooks.info_of(run), block["name"], block["input"], state)
+    said = await hooks.choose(agent, "on_tool_call", told, ON_TOOL_CALL)
+    if isinstance(said, Reject):
+        found.rejected[index] = f"rejected: {said.reason[: hooks.WORDS_LIMIT]}"
+    given = hooks.modified(agent, block["name"], said)
+    if given is not None and given != block["input"]:
+        found.modified[index] = given
+
+
+def _lean(turn: Turn) -> Turn:
+    """Without the fields that say nothing: history leaves out what was not set."""
+    return Turn.model_validate(turn.model_dump(exclude_defaults=True))
 
 
 async def resolve(to: Resources, run: RunRow | None, workflow: str) -> tuple[RunRow, AgentSpec]:
@@ -116,7 +185,7 @@ async def resolve(to: Resources, run: RunRow | None, workflow: str) -> tuple[Run
     return run, agent
 
 
-def _standing(db: Connection, workflow: str, seq: int, head: str) -> Turn | None:
+def standing(db: Connection, workflow: str, seq: int, head: str) -> Turn | None:
     """The turn that stands there, if it followed on the same rows: after a reset another one may stand in its place."""
     found = transcript.standing(db, workflow, seq)
     if found is None or found[1].get("head") != head:
@@ -127,27 +196,16 @@ def _standing(db: Connection, workflow: str, seq: int, head: str) -> Turn | None
 
 def _record(db: Connection, workflow: str, ask: Decide, turn: Turn) -> Turn:
     """Keep the turn and the rows of calls that cannot be made; the turn that stands wins over a late one."""
-    stands, seq = _standing(db, workflow, ask.seq, ask.head), ask.seq
+    stands, seq = standing(db, workflow, ask.seq, ask.head), ask.seq
     if stands is not None:
         return stands
     transcript.cut(db, workflow, seq)  # rows of a branch that a reset has left
     meta = {**turn.model_dump(mode="json", exclude={"content"}), "head": ask.head}
-    transcript.put(db, workflow, seq, assistant_row(turn.content), meta)
+    transcript.put(db, workflow, seq, assistant_row(turn), meta)
     calls = tool_calls(turn.content)
-    for index, problem in turn.problems.items():
+    for index, problem in {**turn.problems, **turn.rejected}.items():
         transcript.put(db, workflow, seq + 1 + index, problem_row(calls[index]["id"], problem))
     return turn
-
-
-def _is_done(agent: AgentSpec, state: JsonObject) -> bool:
-    if agent.until is None:
-        return False
-    try:
-        return bool(agent.until(state))
-    except Exception as error:  # a user's function may raise anything; the run must say which one did
-        raise refuse(
-            ConfigError(f"until of {agent.name!r} raised {type(error).__name__}: {str(error)[:2000]}")
-        ) from error
 
 
 def _problems(agent: AgentSpec, reply: Reply) -> dict[int, str]:

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from tenure.activities.resources import Resources, now, refuse
 from tenure.errors import BadInput, NotServed
-from tenure.run import Observe, Observed, RunRequest
+from tenure.run import Observe, Observed, Outcome, RunRequest
 from tenure.runtime.store import Connection, agents, runs, transcript
 from tenure.spec import AgentSpec
 from tenure.transcript import first_row
@@ -23,21 +23,28 @@ class Observing:
 
     @activity.defn(name="observe")
     async def observe(self, ask: Observe) -> Observed:
-        """The agent's snapshot. Refuses a fingerprint that no worker serves, and an empty message."""
+        """The agent's snapshot. Refuses a fingerprint that no worker serves, an empty message and an unknown role.
+
+        A run whose id has ended before, in a history that Temporal no longer keeps, is that run: its end is returned.
+        """
         workflow = activity.info().workflow_id or ""
         agent = await self._agent(ask.request, again=ask.again)
+        _check_role(agent, ask.request.role)
         snapshot = agent.snapshot()
         row = first_row(ask.request)
 
         request = ask.request.model_copy(update={"state": {**agent.state, **ask.request.state}})
 
-        def write(db: Connection) -> None:
-            runs.observe(db, workflow, request, snapshot, now())
-            if not ask.again:
+        def write(db: Connection) -> Outcome | None:
+            ended = None if ask.again else runs.earlier(db, workflow, ask.first_run)
+            if ended is None:
+                runs.observe(db, workflow, request, snapshot, now(), ask.first_run)
+            if ended is None and not ask.again:
                 transcript.put(db, workflow, 0, row)
+            return ended
 
-        await self.to.store.transact(write)
-        return Observed(snapshot=snapshot)
+        ended = await self.to.store.transact(write)
+        return Observed(snapshot=snapshot) if ended is None else Observed(ended=ended)
 
     async def _agent(self, request: RunRequest, again: bool) -> AgentSpec:
         if not again and not request.message and request.message_blob is None:
@@ -61,6 +68,12 @@ async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None, *,
         raise ApplicationError(f"this worker does not serve {agent}: waiting for one that does", type="Elsewhere")
     if served and (fingerprint is None or fingerprint in served):
         raise ApplicationError(f"{agent} is served by another worker on this task queue", type="Elsewhere")
+
+
+def _check_role(agent: AgentSpec, role: str | None) -> None:
+    if agent.roles and role not in agent.roles:
+        known = ", ".join(map(repr, agent.roles))
+        raise refuse(BadInput(f"role={role!r}: {agent.name} takes runs of the roles {known} only"))
 
 
 def _not_served(name: str, wanted: str | None, mine: AgentSpec | None, known: list[str]) -> str:

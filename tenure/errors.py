@@ -3,6 +3,7 @@
 TenureError
 ├── CallerError            the code, the configuration or the command that reached us is wrong: correct it, call again
 │   ├── ConfigError        an agent, a tool or a setting
+│   ├── HookFailed         a hook of an agent raised, hung, or returned what it may not
 │   ├── BadInput           a message, an argument, a state value
 │   └── NotFound           nothing of that name
 ├── Refused                policy said no
@@ -31,6 +32,10 @@ class CallerError(TenureError):
 
 class ConfigError(CallerError):
     """An agent, a tool or a setting cannot work as written."""
+
+
+class HookFailed(CallerError):
+    """A hook of an agent raised, took too long, or returned what it may not: the run ends and says which."""
 
 
 class BadInput(CallerError):

@@ -87,12 +87,20 @@ class Usage(Wire):
 
 
 class ToolFacts(Wire):
-    """What the workflow knows of a tool: enough to gate it, nothing of its code."""
+    """What the workflow knows of a tool: enough to gate it, nothing of its code.
+
+    `invalidates` names the cached reads that a call of this tool makes stale (None: all of them). `output` holds the paths of
+    the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them).
+    """
 
     effect: Effect = Effect.WRITE
     idempotent: bool = False
     poll: bool = False
     timeout: float = 60.0  # seconds
+    cache: bool = False
+    invalidates: list[str] | None = None
+    output: list[str] = Field(default_factory=list[str])
+    sinks: list[str] | None = None
 
 
 class Snapshot(Wire):
@@ -106,34 +114,56 @@ class Snapshot(Wire):
     error_threshold: int = 3
     state: JsonObject = Field(default_factory=dict[str, Json])  # what a run begins with, beside what its caller gives
     tools: dict[str, ToolFacts] = Field(default_factory=dict[str, ToolFacts])
-
-
-class Observed(Wire):
-    """What `observe` found: the agent's snapshot."""
-
-    snapshot: Snapshot
+    hooks: list[str] = Field(default_factory=list[str])  # the parameters under which the agent has functions of its own
+    roles: dict[str, list[str]] = Field(default_factory=dict[str, list[str]])  # role → patterns of the tools it may use
 
 
 class Decide(Wire):
-    """Ask for the assistant turn that becomes transcript row `seq`. `head` is the hash of all rows before it."""
+    """Ask for the assistant turn that becomes transcript row `seq`. `head` is the hash of all rows before it.
+
+    `iteration` counts from 1. `tokens` is what the last call of the model took, prompt and answer; 0 when it is not known.
+    """
 
     seq: int
     head: str
+    iteration: int = 0
+    tokens: int = 0
+
+
+class Fitted(Wire):
+    """How a conversation was made to fit: what is not sent any more, from the turn that records it on.
+
+    Results of tools in rows before `cleared` are named but not shown; rows from 1 to before `summarised` are `summary` instead.
+    """
+
+    cleared: int = 0
+    summarised: int = 0
+    summary: str = ""
 
 
 class Turn(Wire):
-    """An assistant turn: its content blocks as the API gave them, and what was wrong with its tool calls.
+    """An assistant turn: its content blocks as the API gave them, and what became of its tool calls before they are made.
 
-    `problems` maps the index of a tool call in this turn to what Claude is told instead of a result.
-    `cost` is in micro-dollars.
+    By the index of a tool call in this turn: `problems` (it cannot be made as written) and `rejected` (`on_tool_call` said no)
+    hold what Claude is told instead of a result, `modified` the input with which it is made instead. `state` is what recovery
+    hooks set before the turn. `halted`: the run ends instead of asking Claude; `broken`: it ends because a hook of the agent
+    failed on the turn. `tokens` is what the call itself took, where the agent has a `context_window`; `usage` is all that was
+    used, `cost` is in micro-dollars.
     """
 
     content: list[JsonObject] = Field(default_factory=list[JsonObject])
     stop: str = "end_turn"
     problems: dict[int, str] = Field(default_factory=dict[int, str])
+    rejected: dict[int, str] = Field(default_factory=dict[int, str])
+    modified: dict[int, JsonObject] = Field(default_factory=dict[int, JsonObject])
+    state: JsonObject = Field(default_factory=dict[str, Json])
+    fitted: Fitted | None = None
     usage: Usage = Usage()
     cost: int = 0
+    tokens: int = 0
     until: bool = False
+    halted: str = ""
+    broken: str = ""
 
 
 class Act(Wire):
@@ -155,17 +185,21 @@ class Result(Wire):
     """What a tool call came to. `ok` is what Claude and the error threshold are told.
 
     `value` is JSON; above 64 KB it is a BlobRef instead. `outcome` is `unknown` when a non-idempotent tool raised
-    something else than ToolError, and `in_doubt` when an attempt died between intent and result.
+    something else than ToolError, `in_doubt` when an attempt died between intent and result, and `limited` when a rate limit
+    allows no call before `since`; `value` is which. `same_as` is the row of an earlier result that is this call's as well.
+    `stop`: the agent's `on_error` ends the run, and why.
     """
 
     ok: bool = True
     value: Json = None
     blob: BlobRef | None = None
-    outcome: Literal["known", "unknown", "in_doubt"] = "known"
+    outcome: Literal["known", "unknown", "in_doubt", "limited"] = "known"
     state: JsonObject = Field(default_factory=dict[str, Json])
     finish: str | None = None
     generation: int = 0  # of an effect in doubt: which start of it
     since: int = 0  # of an effect in doubt: when that start was made
+    same_as: int | None = None
+    stop: str | None = None
 
 
 class Note(Wire):
@@ -202,23 +236,45 @@ class RunRequest(Wire):
     carried: RunState | None = None
 
 
-class OpenTurn(BaseModel):
+class Asking(BaseModel):
+    """What may wait for people: `approvals` are the distinct ones who have approved the open `request` so far. Mutable."""
+
+    request: Request | None = None
+    approvals: list[str] = Field(default_factory=list[str])
+
+
+class OpenTurn(Asking):
     """A turn whose calls are being settled in order. Mutable: part of the workflow's own state.
 
     `granted` is the digest of a call that people approved and that has not run yet; `resolved` is a person's word about start
-    `generation` of the next call, until it was used; `approvals` are the distinct people
-    who have approved the open `request` so far.
+    `generation` of the next call, until it was used.
     """
 
     seq: int
     content: list[JsonObject]
     problems: dict[int, str] = Field(default_factory=dict[int, str])
+    rejected: dict[int, str] = Field(default_factory=dict[int, str])
+    modified: dict[int, JsonObject] = Field(default_factory=dict[int, JsonObject])
     next_call: int = 0
     granted: str = ""
     resolved: Literal["happened", "did-not"] | None = None
     generation: int = 0
-    request: Request | None = None
-    approvals: list[str] = Field(default_factory=list[str])
+
+
+class Draft(Asking):
+    """A final answer that the agent's `on_response` has yet to pass, or that it holds for a person (`held` says why)."""
+
+    reason: StopReason
+    message: str
+    held: str = ""
+
+
+class CachedCall(Wire):
+    """A read whose result, in row `seq`, may be reused in this run; `result` is equal for equal results."""
+
+    tool: str
+    seq: int
+    result: str
 
 
 class RunState(BaseModel):
@@ -242,6 +298,9 @@ class RunState(BaseModel):
     steps: list[Step] = Field(default_factory=list[Step])
     skipped_steps: int = 0
     turn: OpenTurn | None = None
+    draft: Draft | None = None
+    cached: dict[str, CachedCall] = Field(default_factory=dict[str, CachedCall])
+    tokens: int = 0  # of the last call of the model, prompt and answer
 
     @property
     def agent(self) -> Snapshot:
@@ -251,16 +310,26 @@ class RunState(BaseModel):
         return self.snapshot
 
     @property
+    def rows(self) -> int:
+        """How many rows the chain holds: inside a turn, fewer than it will."""
+        return self.seq if self.turn is None else self.turn.seq + 1 + self.turn.next_call
+
+    @property
     def waiting_for(self) -> Request | None:
         """The request a person must answer before the run goes on."""
-        return self.turn.request if self.turn else None
+        asking = self.draft or self.turn
+        return asking.request if asking else None
 
 
 class Observe(Wire):
-    """Find the agent of a run. `again` when the run has begun and its agent was rebuilt meanwhile."""
+    """Find the agent of a run. `again` when the run has begun and its agent was rebuilt meanwhile.
+
+    `first_run` is the id of the workflow's first execution: another run of the same workflow id may stand in the store.
+    """
 
     request: RunRequest
     again: bool = False
+    first_run: str = ""
 
 
 class Outcome(Wire):
@@ -278,6 +347,13 @@ class Outcome(Wire):
     tier: str = "model"
     rows: int = 0
     fingerprint: str = ""
+
+
+class Observed(Wire):
+    """What `observe` found: the agent's snapshot; or how an earlier run of this id ended, whose history is gone."""
+
+    snapshot: Snapshot | None = None
+    ended: Outcome | None = None
 
 
 class Record(Wire):

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
-import inspect
 import json
+import operator
 import re
-import typing
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
-import docstring_parser
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from tenure import schema
 from tenure.errors import BadInput, ConfigError
 from tenure.run import Effect, ToolFacts
+from tenure.schema import Function
 from tenure.transcript import clean
+from tenure.trust import paths
+from tenure.trust.pattern import PATTERN
 from tenure.wire import STATE_LIMIT, Json, JsonObject
 
-Function = Callable[..., Any]  # what a tool takes and returns is the user's business
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # what the Messages API accepts
 
 
@@ -63,6 +64,7 @@ class ToolContext:
     idempotency_key: str
     state: State
     heartbeat: Callable[[], None]
+    role: str | None = None
     finished: str | None = field(default=None, init=False)
 
     def finish(self, message: str) -> None:
@@ -76,7 +78,13 @@ class Tool:
 
     `effect` says what it does to the world; without it the tool counts as a write that is not idempotent. `timeout` is in
     seconds and defaults to the agent's. `retries` is how often a failed attempt of a read or an idempotent tool is made
-    again. `poll=True` says that asking again for the same thing is meant. Raises ConfigError.
+    again. `poll=True` says that asking again for the same thing is meant.
+
+    `output` names the fields of the result that may be trusted, as paths: `"id"`, `"tickets[].id"`, or `"*"` for all of it;
+    everything else it returns taints the run. `sinks` names the arguments that must come from trusted text (None: all).
+    `cache=True` lets a read's result be used again in the same run for the same arguments. `invalidates` names, as tool
+    patterns, the cached reads that a call of this tool makes stale (None: all). All three are kept as frozensets; one name
+    may be given as a plain str. Raises ConfigError.
     """
 
     function: Function
@@ -87,20 +95,26 @@ class Tool:
     timeout: float | None = None
     retries: int = 2
     poll: bool = False
+    output: Iterable[str] = ()
+    sinks: Iterable[str] | None = None
+    cache: bool = False
+    invalidates: Iterable[str] | None = None
 
     def __post_init__(self) -> None:
-        name = self.name or self.function.__name__
-        described = self.description or (docstring_parser.parse(self.function.__doc__ or "").description or "")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "description", described)
-        object.__setattr__(self, "effect", _effect(name, self.effect))
-        if not NAME.fullmatch(name):
-            raise ConfigError(f"tool name {name!r}: must match {NAME.pattern}; pass name= to @tool")
-        if self.timeout is not None and not 0 < self.timeout < float("inf"):
-            raise ConfigError(f"tool {name!r}: timeout={self.timeout!r} must be a positive number of seconds")
-        if self.retries < 0:
-            raise ConfigError(f"tool {name!r}: retries={self.retries!r} must be 0 or more")
-        self.parameters  # noqa: B018  # fails here, where the author reads it, and not in a run
+        settle = functools.partial(object.__setattr__, self)
+        if isinstance(self.function, Tool) or not callable(self.function):
+            kind = type(self.function).__name__
+            raise ConfigError(f"function={self.function!r:.80} must be a function, not {kind}; options go by keyword")
+        settle("name", self.name or schema.name_of(self.function))
+        if not NAME.fullmatch(self.name):
+            raise ConfigError(f"tool name {self.name!r}: must match {NAME.pattern}; pass name= to @tool")
+        settle("description", self.description or schema.description(self.function))
+        settle("effect", _effect(self.name, self.effect))
+        for option in ("output", "sinks", "invalidates"):
+            settle(option, _names(self.name, option, getattr(self, option)))
+        # It fails here, where the author reads it, and not in a run.
+        if fault := next(_faults(self), None):
+            raise ConfigError(f"tool {self.name!r}: {fault}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # Any: the tool stays callable as the function it was
         """Call the function itself."""
@@ -108,39 +122,47 @@ class Tool:
 
     @property
     def is_async(self) -> bool:
-        """Whether the function is a coroutine function; others run in a thread."""
-        return inspect.iscoroutinefunction(self.function)
+        """Whether a call gives a coroutine; other functions run in a thread."""
+        return schema.is_async(self.function)
 
     @functools.cached_property
+    def _signature(self) -> schema.Signature:
+        return schema.read_signature(self.name, self.function, ToolContext)
+
+    @property
     def takes_context(self) -> bool:
         """Whether the function's first parameter is the ToolContext."""
-        first = next(iter(inspect.signature(self.function).parameters.values()), None)
-        return first is not None and _hints(self).get(first.name) is ToolContext
+        return self._signature.takes_context
 
-    @functools.cached_property
+    @property
     def parameters(self) -> type[BaseModel]:
         """The arguments as a pydantic model: one field a parameter, nothing else accepted."""
-        return _parameters(self)
+        return self._signature.model
 
     @functools.cached_property
     def manifest(self) -> JsonObject:
         """What Claude is told: name, description, input_schema."""
-        schema = self.parameters.model_json_schema()
-        schema.pop("title", None)
-        for described in schema.get("properties", {}).values():
-            described.pop("title", None)
-        return {"name": self.name, "description": self.description, "input_schema": schema}
+        return {"name": self.name, "description": self.description, "input_schema": self._signature.schema}
 
     @functools.cached_property
     def returns(self) -> TypeAdapter[Any] | None:  # Any: the tool's own return type
         """The return type, or None where the function declares none."""
-        hint = _hints(self).get("return", Any)
-        return None if hint is Any else TypeAdapter(hint)
+        return schema.return_type(self.name, self.function)
 
     def facts(self, default_timeout: float) -> ToolFacts:
-        """What the workflow must know of this tool."""
+        """What the workflow must know of this tool. What later releases added is only set where it differs."""
+        added: dict[str, Any] = {  # Any: the fields' own types
+            "cache": self.cache,
+            "invalidates": None if self.invalidates is None else sorted(self.invalidates),
+            "output": sorted(self.output),
+            "sinks": None if self.sinks is None else sorted(self.sinks),
+        }
         return ToolFacts(
-            effect=self.effect, idempotent=self.idempotent, poll=self.poll, timeout=self.timeout or default_timeout
+            effect=self.effect,
+            idempotent=self.idempotent,
+            poll=self.poll,
+            timeout=self.timeout or default_timeout,
+            **{key: value for key, value in added.items() if value != getattr(_PLAIN, key)},
         )
 
     def arguments(self, raw: Json) -> dict[str, Any]:  # Any: typed by the tool's own signature
@@ -151,7 +173,9 @@ class Tool:
             model = self.parameters.model_validate_json(json.dumps(raw), strict=True)
         except ValidationError as error:
             raise BadInput(_first_errors(error)) from error
-        return {name: getattr(model, name) for name in type(model).model_fields}
+        except Exception as error:  # a validator of the tool's types may raise anything; Claude can only be told
+            raise BadInput(f"the types of {self.name} raised {type(error).__name__}: {error}") from error
+        return {parameter: getattr(model, field) for field, parameter in self._signature.names.items()}
 
     def result(self, value: Any) -> Json:  # Any: whatever the user's function returned
         """`value` as JSON, checked against the return type. Raises BadInput saying what is not as declared."""
@@ -160,8 +184,25 @@ class Tool:
             return clean(json.loads(json.dumps(checked, default=_jsonable, allow_nan=False)))
         except ValidationError as error:
             raise BadInput(f"{self.name} returned something else than it declares: {_first_errors(error)}") from error
-        except (TypeError, ValueError, RecursionError) as error:
+        except Exception as error:  # so may a serializer; the effect has happened, whatever comes of its result
             raise BadInput(f"{self.name} returned what JSON cannot hold: {error}") from error
+
+
+_PLAIN = ToolFacts()
+
+
+def manifests(tools: Iterable[Tool]) -> list[JsonObject]:
+    """The tools' definitions for one request to the Messages API, in the order given.
+
+    `"strict": true` stands on those whose schema strict mode can hold whole, as long as the request's limits allow: tools
+    that change the world are served first, then reads. The others are sent as they are: no constraint is ever dropped.
+    """
+    listed = list(tools)
+    strict = _strict_forms(listed)
+    return [
+        {**made.manifest, "input_schema": strict[index], "strict": True} if index in strict else made.manifest
+        for index, made in enumerate(listed)
+    ]
 
 
 def state_delta(tool: str, state: State, size_before: int) -> JsonObject:
@@ -190,11 +231,15 @@ def tool(
     timeout: float | None = None,
     retries: int = 2,
     poll: bool = False,
+    output: Iterable[str] = (),
+    sinks: Iterable[str] | None = None,
+    cache: bool = False,
+    invalidates: Iterable[str] | None = None,
 ) -> Callable[[Function], Tool]: ...
 def tool(function: Function | None = None, /, **options: Any) -> Tool | Callable[[Function], Tool]:
     """Make a typed function a Tool: `@tool` or `@tool(effect="read", ...)`; the options are the fields of `Tool`."""
     if function is not None:
-        return Tool(function)
+        return Tool(function, **options)
 
     def decorate(decorated: Function) -> Tool:
         return Tool(decorated, **options)
@@ -209,31 +254,67 @@ def _effect(name: str, effect: str) -> Effect:
         raise ConfigError(f"tool {name!r}: effect={effect!r} must be one of {', '.join(Effect)}") from None
 
 
-def _hints(described: Tool) -> dict[str, Any]:  # Any: annotations are arbitrary objects
-    try:
-        return typing.get_type_hints(described.function, include_extras=True)
-    except (NameError, TypeError) as error:
-        raise ConfigError(f"tool {described.name!r}: a type hint cannot be resolved: {error}") from error
+def _names(tool: str, option: str, given: Iterable[str] | None) -> frozenset[str] | None:
+    if given is None and option != "output":
+        return None
+    names: list[Any] = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"tool {tool!r}: {option}={given!r} must be a str or several, not {type(name).__name__}")
+    return frozenset(names)
 
 
-def _parameters(described: Tool) -> type[BaseModel]:
-    hints = _hints(described)
-    doc = docstring_parser.parse(described.function.__doc__ or "")
-    told = {entry.arg_name: entry.description for entry in doc.params}
-    fields: dict[str, Any] = {}  # Any: create_model's own vocabulary
-    for parameter in inspect.signature(described.function).parameters.values():
-        if hints.get(parameter.name) is ToolContext:
+def _faults(made: Tool) -> Iterator[str]:
+    yield from _limit_faults(made)
+    yield from _cache_faults(made)
+    yield from _trust_faults(made)
+
+
+def _limit_faults(made: Tool) -> Iterator[str]:
+    if made.timeout is not None and not 0 < made.timeout < float("inf"):
+        yield f"timeout={made.timeout!r} must be a positive number of seconds"
+    if made.retries < 0:
+        yield f"retries={made.retries!r} must be 0 or more"
+
+
+def _cache_faults(made: Tool) -> Iterator[str]:
+    reads = made.effect is Effect.READ
+    if made.cache and not reads:
+        yield f"cache=True with effect={made.effect.value!r}: only a read may be answered from an earlier one; drop cache"
+    if made.cache and made.poll:
+        yield "cache=True with poll=True: a poll wants the present answer; drop one of them"
+    if made.invalidates is not None and reads:
+        yield f"invalidates={sorted(made.invalidates)!r} with effect='read': a read makes nothing stale; drop invalidates"
+    for pattern in sorted(made.invalidates or ()):
+        if not pattern or not PATTERN.fullmatch(pattern):
+            yield f"invalidates={pattern!r} is no tool pattern: write a name, or a prefix that ends in `*`"
+
+
+def _trust_faults(made: Tool) -> Iterator[str]:
+    arguments = list(made.manifest["input_schema"]["properties"])
+    for sink in sorted(set(made.sinks or ()).difference(arguments)):
+        near = difflib.get_close_matches(sink, arguments, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(arguments) or 'none'}"
+        yield f"sinks={sink!r} is no argument: {hint}"
+    result = schema.result_schema(made.returns)
+    for path in sorted(made.output):
+        try:
+            paths.check(path, result)
+        except ConfigError as error:
+            yield f"output={error}"
+
+
+def _strict_forms(listed: Sequence[Tool]) -> dict[int, JsonObject]:
+    """The strict schemas by position, as many as the limits of a request allow."""
+    left, chosen = schema.STRICT_LIMITS, dict[int, JsonObject]()
+    for index in sorted(range(len(listed)), key=lambda index: listed[index].effect is Effect.READ):
+        form = schema.strict_form(listed[index].manifest["input_schema"])
+        if form is None:
             continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise ConfigError(f"tool {described.name!r}: parameter {parameter} must be a plain named one")
-        if parameter.name not in hints:
-            raise ConfigError(f"tool {described.name!r}: parameter {parameter.name!r} needs a type hint for its schema")
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], Field(default, description=told.get(parameter.name)))
-    try:
-        return create_model(described.name, __config__=ConfigDict(extra="forbid"), **fields)
-    except (PydanticSchemaGenerationError, NameError) as error:
-        raise ConfigError(f"tool {described.name!r}: no schema for its parameters: {error}") from error
+        after = schema.StrictCost(*map(operator.sub, left, schema.strict_cost(form)))
+        if min(after) >= 0:
+            left, chosen[index] = after, form
+    return chosen
 
 
 def _first_errors(error: ValidationError) -> str:

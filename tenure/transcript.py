@@ -10,11 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from tenure.run import Result, RunRequest
+from tenure.run import Fitted, Result, RunRequest, Turn
 from tenure.wire import BlobRef, Json, JsonObject
 
 EMPTY_HEAD = ""
 SHOWN_LIMIT = 256 * 1024  # characters of one tool result that Claude is shown
+CLEARED = "[Tenure: cleared to make room; call the tool again if you need this]"
+SUMMARISED = "[Tenure: a summary of the conversation so far, in place of its turns]\n{}"
+MODIFIED = "[Tenure: by policy this call was made with other input: {}]"
 
 
 def canonical(value: Json) -> str:
@@ -56,9 +59,10 @@ def first_row(request: RunRequest) -> JsonObject:
     return user_row([*request.context, *([request.message] if request.message else [])], request.message_blob)
 
 
-def assistant_row(content: Sequence[JsonObject]) -> JsonObject:
-    """What Claude said: content blocks exactly as the API gave them."""
-    return {"role": "assistant", "content": list(content)}
+def assistant_row(turn: Turn) -> JsonObject:
+    """What Claude said: content blocks exactly as the API gave them; beside it what hooks made of it, and how it was asked."""
+    beside = turn.model_dump(mode="json", include={"modified", "state", "fitted"}, exclude_defaults=True)
+    return {"role": "assistant", "content": list(turn.content), **beside}
 
 
 def result_row(tool_use_id: str, result: Result) -> JsonObject:
@@ -95,15 +99,36 @@ def state_of(rows: Iterable[JsonObject], initial: JsonObject) -> JsonObject:
     return merged
 
 
-def messages(rows: Iterable[JsonObject], load: Callable[[str], bytes]) -> list[JsonObject]:
+def fitted_of(rows: Iterable[JsonObject]) -> Fitted:
+    """What is not sent of these rows any more, as the last turn that changed it recorded it."""
+    told = [row["fitted"] for row in rows if "fitted" in row]
+    return Fitted.model_validate(told[-1]) if told else Fitted()
+
+
+def result_value(rows: Sequence[JsonObject], row: JsonObject, load: Callable[[str], bytes]) -> Json:
+    """What a tool returned: the value, the text of its blob, or that of the earlier row whose result it is as well."""
+    if "same_as" in row:
+        original: int = row["same_as"]
+        return result_value(rows, rows[original], load)
+    return load(row["blob"]["blob"]).decode() if "blob" in row else row["value"]
+
+
+def messages(
+    rows: Sequence[JsonObject], load: Callable[[str], bytes], fitted: Fitted | None = None
+) -> list[JsonObject]:
     """`rows` as the Messages API wants them. `load` fetches a blob's bytes by its SHA-256.
 
     Rows of one role that follow each other become one message, because the API wants roles to alternate and all results
     of a turn at the head of the next user message.
     """
+    fit, changed = fitted or Fitted(), _changed(rows)
     found: list[JsonObject] = []
-    for row in rows:
-        role, blocks = _blocks(row, load)
+    for seq, row in enumerate(rows):
+        if 0 < seq < fit.summarised:
+            continue
+        role, blocks = _blocks(rows, row, load, cleared=seq < fit.cleared, note=changed.get(row.get("id", "")))
+        if seq == 0 and fit.summarised:
+            blocks = [*blocks, {"type": "text", "text": SUMMARISED.format(fit.summary)}]
         if found and found[-1]["role"] == role:
             found[-1]["content"].extend(blocks)
         elif blocks:
@@ -111,12 +136,24 @@ def messages(rows: Iterable[JsonObject], load: Callable[[str], bytes]) -> list[J
     return found
 
 
-def _blocks(row: JsonObject, load: Callable[[str], bytes]) -> tuple[str, list[JsonObject]]:
+def _changed(rows: Iterable[JsonObject]) -> dict[str, str]:
+    """What Claude is told of calls that were made with another input than it wrote, by tool_use id."""
+    return {
+        tool_calls(row["content"])[int(index)]["id"]: MODIFIED.format(canonical(given))
+        for row in rows
+        for index, given in row.get("modified", {}).items()
+    }
+
+
+def _blocks(
+    rows: Sequence[JsonObject], row: JsonObject, load: Callable[[str], bytes], *, cleared: bool, note: str | None
+) -> tuple[str, list[JsonObject]]:
     match row["role"]:
         case "assistant":
             return "assistant", list(row["content"])
         case "tool":
-            return "user", [_tool_result(row, load)]
+            shown = CLEARED if cleared else as_text(result_value(rows, row, load))
+            return "user", [_tool_result(row, f"{note}\n{shown}" if note else shown)]
         case _:
             texts = list(row["texts"])
             if "blob" in row:
@@ -124,15 +161,14 @@ def _blocks(row: JsonObject, load: Callable[[str], bytes]) -> tuple[str, list[Js
             return "user", [{"type": "text", "text": text} for text in texts]
 
 
-def _tool_result(row: JsonObject, load: Callable[[str], bytes]) -> JsonObject:
-    value = row["value"]
-    if "blob" in row:
-        value = load(row["blob"]["blob"]).decode()
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _tool_result(row: JsonObject, shown: str) -> JsonObject:
     block: JsonObject = {"type": "tool_result", "tool_use_id": row["id"], "content": _cut(shown)}
-    if not row["ok"]:
-        block["is_error"] = True
-    return block
+    return block if row["ok"] else {**block, "is_error": True}
+
+
+def as_text(value: Json) -> str:
+    """A result as Claude reads it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _cut(text: str) -> str:

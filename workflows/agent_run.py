@@ -7,21 +7,20 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import FailureError
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from tenure.approvals.request import Request, Verdict
 from tenure.errors import BadInput, TenureError
-from tenure.run import Note, Observe, Observed, Outcome, Progress, RunRequest, StopReason
-from tenure.transcript import first_row, user_row
+from tenure.run import Outcome, Progress, RunRequest, StopReason
 from tenure.wire import INLINE_LIMIT
-from tenure.workflows import carry, ending, story, turn
+from tenure.workflows import carry, ending, respond, story, turn
 from tenure.workflows.ask import Desk, MoveOn
+from tenure.workflows.call import NotServed
 from tenure.workflows.carry import Stop
-from tenure.workflows.quick import quick
+from tenure.workflows.observe import Ended, observe, take_context
 
 REFUSED = f"[added context was refused: at most {INLINE_LIMIT:,} bytes a turn are taken]"
-RESOLVES = 5  # times a run may find its agent again under a new fingerprint before something is badly wrong
 
 
 @workflow.defn(name="AgentRun", failure_exception_types=[TenureError, ValidationError])
@@ -33,7 +32,6 @@ class AgentRun:
         """State exists before the first signal arrives."""
         self._run = carry.begin(request or RunRequest(agent=""), continued=workflow.info().continued_run_id is not None)
         self._desk = Desk(self._run)
-        self._resolved = 0
 
     @workflow.run
     async def run(self, request: RunRequest | None = None) -> Outcome:
@@ -42,61 +40,49 @@ class AgentRun:
             raise BadInput("AgentRun takes one RunRequest as a client makes it: start runs with `tenure run`")
         try:
             stop = await self._live()
+        except Ended as ended:
+            return ending.end(await ending.again(self._run, ended.outcome))
         except (asyncio.CancelledError, FailureError, TenureError, ValidationError) as error:
             stop = ending.stop_for(error)
         self._desk.close()
         return ending.end(await ending.undisturbed(ending.close(self._run, stop)))
 
     async def _live(self) -> Stop:
-        if self._run.snapshot is None:
-            await self._observe()
+        observed = 0
         while True:
             try:
+                if self._run.snapshot is None or observed:
+                    observed += 1
+                    await observe(self._run, observed)
                 stop = await self._turn()
-            except turn.NotServed:
-                await self._observe()
+            except NotServed:
+                observed = max(observed, 1)
             except MoveOn:
                 await self._move()
             else:
                 if stop is not None:
                     return stop
-                self._resolved = 0
+                observed = 0
 
     async def _turn(self) -> Stop | None:
+        if self._run.draft is not None:
+            return await respond.finish(self._run, self._desk, self._run.draft)
+        stop = await self._next()
+        return None if stop is None else await respond.respond(self._run, self._desk, stop)
+
+    async def _next(self) -> Stop | None:
         if workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError  # a tool that finished in spite of the cancellation swallowed it
         if self._run.turn is None:
             if carry.should_move():
                 await self._move()
-            await self._take_context()
+            await take_context(self._run)
             if self._run.iteration >= self._run.agent.max_iterations:
                 return Stop(StopReason.MAX_ITERATIONS, f"no answer after {self._run.iteration} iterations")
             stop = await turn.decide(self._run)
             if stop is not None:
                 return stop
         return await turn.settle(self._run, self._desk)
-
-    async def _observe(self) -> None:
-        """Find the agent: at the start by the caller's fingerprint, later by name, because its worker was rebuilt."""
-        self._resolved += 1
-        if self._resolved > RESOLVES:
-            raise ApplicationError("the agent keeps changing under the run: start it again", non_retryable=True)
-        request, again = self._run.request, self._run.snapshot is not None
-        observed = await quick("observe", Observe(request=request, again=again), Observed)
-        if not again:
-            carry.append(self._run, first_row(request))
-            self._run.seq = 1
-        self._run.snapshot = observed.snapshot
-        story.tell(self._run)
-
-    async def _take_context(self) -> None:
-        """What was added from outside since the last turn becomes a row of its own."""
-        texts, self._run.context = self._run.context, []
-        if texts:
-            row = user_row(texts)
-            await quick("note", Note(seq=self._run.seq, row=row), Note)
-            carry.append(self._run, row)
-            self._run.seq += 1
 
     async def _move(self) -> NoReturn:
         """Continue as new, on the newest build, with everything the run knows. Nothing is in flight here."""

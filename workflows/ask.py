@@ -13,7 +13,7 @@ from temporalio import workflow
 from tenure.approvals.answer import TOKEN_LIMIT
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Closed, Kind, Request, Settled, Verdict, Verdicts, Verify
-from tenure.run import OpenTurn, RunState
+from tenure.run import Asking, RunState
 from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.carry import now, should_move, tell
@@ -58,29 +58,29 @@ class Desk:
         )
         return self._verdicts.get(token, moved)
 
-    async def ask(self, turn: OpenTurn, request: Request) -> Settled:
+    async def ask(self, asking: Asking, request: Request) -> Settled:
         """Wait until enough people approve, one decides otherwise, or nobody answers in time. Raises MoveOn."""
-        request = await self._post(turn, request)
+        request = await self._post(asking, request)
         settled = None
         while settled is None:
-            settled = await self._next(turn, request)
+            settled = await self._next(asking, request)
         await quick("close_request", Closed(request=request, settled=settled, at=now()))
-        turn.request, turn.approvals = None, []
+        asking.request, asking.approvals = None, []
         story.mark_waiting(False)
         tell(self._run, f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
         story.tell(self._run)
         return settled
 
-    async def _post(self, turn: OpenTurn, request: Request) -> Request:
-        if turn.request is not None and turn.request.digest == request.digest:
-            return turn.request  # asked before continue-as-new: the deadline and the approvals stand
-        turn.request, turn.approvals = request, []
+    async def _post(self, asking: Asking, request: Request) -> Request:
+        if asking.request is not None and asking.request.digest == request.digest:
+            return asking.request  # asked before continue-as-new: the deadline and the approvals stand
+        asking.request, asking.approvals = request, []
         await quick("open_request", request)
         story.mark_waiting(True)
         story.tell(self._run)
         return request
 
-    async def _next(self, turn: OpenTurn, request: Request) -> Settled | None:
+    async def _next(self, asking: Asking, request: Request) -> Settled | None:
         left = (request.deadline - now()) / 1000
         if not self._run.inbox and left <= 0:
             return Settled(choice="expired", note="nobody answered in time")
@@ -92,7 +92,7 @@ class Desk:
         del self._run.inbox[: len(tokens)]  # only now: a move before this point must carry them
         settled = None
         for token, verdict in zip(tokens, found.verdicts, strict=True):
-            settled = settled or self._consume(turn, request, verdict)
+            settled = settled or self._consume(asking, request, verdict)
             self._remember(token, verdict)
         if settled is None and should_move():
             raise MoveOn
@@ -106,16 +106,16 @@ class Desk:
         except TimeoutError:
             return
 
-    def _consume(self, turn: OpenTurn, request: Request, verdict: Verdict) -> Settled | None:
+    def _consume(self, asking: Asking, request: Request, verdict: Verdict) -> Settled | None:
         if not verdict.accepted or verdict.jti in self._run.jtis:
             return None
         self._run.jtis.append(verdict.jti)
         if verdict.choice == "approve":
-            if verdict.principal not in turn.approvals:
-                turn.approvals.append(verdict.principal)
-            if len(turn.approvals) < request.quorum:
+            if verdict.principal not in asking.approvals:
+                asking.approvals.append(verdict.principal)
+            if len(asking.approvals) < request.quorum:
                 return None
-            return Settled(choice="approve", principal=", ".join(turn.approvals), note=verdict.note)
+            return Settled(choice="approve", principal=", ".join(asking.approvals), note=verdict.note)
         return Settled(choice=verdict.choice, principal=verdict.principal, note=verdict.note)
 
     def _remember(self, token: str, verdict: Verdict) -> None:

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, CancelledError, is_cancelled_exception
 
 from tenure.run import Outcome, Record, Recorded, RunState, Status, StopReason
-from tenure.workflows import carry, story
+from tenure.workflows import carry, respond, story
 from tenure.workflows.carry import Stop
 from tenure.workflows.quick import quick
 from tenure.workflows.refusals import reason
@@ -40,6 +40,17 @@ async def close(run: RunState, stop: Stop) -> Outcome:
     recorded = await quick("record", record, Recorded)
     if recorded.in_doubt:
         carry.tell(run, f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
+    if run.snapshot is not None:
+        await respond.evaluate(run, outcome)
+    story.tell(run)
+    story.mark_closed(run, outcome)
+    await workflow.wait_condition(workflow.all_handlers_finished)
+    return outcome
+
+
+async def again(run: RunState, outcome: Outcome) -> Outcome:
+    """The end of an earlier run of this id is this one's as well: nothing is done, nothing is recorded anew."""
+    carry.tell(run, f"ended before, as {outcome.stop_reason}: {story.one_line(outcome.message)}")
     story.tell(run)
     story.mark_closed(run, outcome)
     await workflow.wait_condition(workflow.all_handlers_finished)

@@ -1,27 +1,36 @@
 """The gate: every call is ruled on, from recorded policy, before it is made.
 
-Rules of this file: pure, over recorded values. Today's checks: the tool is declared, its effect, an outcome left unknown.
+Rules of this file: pure, over recorded values. Today's checks: the tool is declared, the role, its effect, an outcome left
+unknown.
 """
 
 from __future__ import annotations
 
-from tenure.run import Effect, Snapshot, ToolFacts
+from tenure.run import Effect, RunState, Snapshot, ToolFacts
+from tenure.trust.pattern import any_matches
 from tenure.trust.ruling import Allow, Ask, Decision, Deny, Ruling, rule
 
 ASKING = {Effect.DESTRUCTIVE, Effect.PRIVILEGED}
 
 
-def gate(agent: Snapshot, tool: str, same_call: str, unknown: list[str]) -> Ruling:
+def gate(run: RunState, tool: str, same_call: str) -> Ruling:
     """The ruling on a call of `tool`; `same_call` names the tool with these arguments, whatever its place in the run."""
+    agent = run.agent
     facts = agent.tools.get(tool)
     if facts is None:
         return rule([Deny(f"{agent.agent} has no tool {tool!r}")])
-    return rule([_effect(tool, facts), _unknown(tool, same_call, unknown)])
+    return rule([_role(agent, run.request.role, tool), _effect(tool, facts), _unknown(tool, same_call, run.unknown)])
 
 
 def quorum(facts: ToolFacts) -> int:
     """How many different people must approve a call of this tool."""
     return 2 if facts.effect in ASKING else 1
+
+
+def _role(agent: Snapshot, role: str | None, tool: str) -> Decision:
+    if not agent.roles or any_matches(agent.roles.get(role or "", []), tool):
+        return Allow()
+    return Deny(f"the role {role!r} may not use {tool}")
 
 
 def _effect(tool: str, facts: ToolFacts) -> Decision:

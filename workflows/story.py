@@ -44,7 +44,7 @@ def tell(run: RunState) -> None:
 def details(run: RunState) -> str:
     """The story as Markdown: what it waits for, then a table of the last steps."""
     rows = [
-        f"| {_clock(step.at)} | {'' if step.ok else '✗ '}{_cell(step.what)} | {step.took / 1000:.1f} s | {step.tokens or ''} "
+        f"| {clock(step.at)} | {'' if step.ok else '✗ '}{_cell(step.what)} | {step.took / 1000:.1f} s | {step.tokens or ''} "
         f"| {money(step.cost) if step.cost else ''} |"
         for step in run.steps[-ROWS_SHOWN:]
     ]
@@ -101,11 +101,12 @@ def _waiting(request: Request | None) -> str:
         return ""
     choices = " or ".join(f"`tenure answer {request.id} {choice}`" for choice in request.choices)
     shown = one_line(json.dumps(request.payload), 300)
-    until = f"until {_clock(request.deadline)} UTC"
+    until = f"until {clock(request.deadline)} UTC"
     return f"**Waiting for a person** {until}: {request.why}\n\n`{shown}`\n\nAnswer with {choices}\n\n"
 
 
-def _clock(at: int) -> str:
+def clock(at: int) -> str:
+    """Milliseconds since the epoch as a time of day (UTC)."""
     # By hand: in the sandbox every strftime imports a module anew, which costs more than the rest of the story.
     seconds = at // 1000
     return f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"

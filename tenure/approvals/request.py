@@ -15,6 +15,7 @@ class Kind(enum.StrEnum):
 
     TOOL_CALL = "tool_call"
     IN_DOUBT = "in_doubt"
+    ANSWER = "answer"  # the final answer, which the agent's `on_response` holds
 
 
 class Request(Wire):
@@ -26,7 +27,7 @@ class Request(Wire):
     workflow: str
     agent: str
     seq: int
-    payload: JsonObject  # the tool, its arguments in full, and what else the person decides about
+    payload: JsonObject  # the tool and its arguments in full, or the answer: what the person decides about
     why: str
     digest: str
     epoch: int = 0

@@ -29,6 +29,8 @@ PATIENCE = 5.0  # seconds without a worker before we say so
 @click.argument("message")
 @click.option("--tenant", default="default", show_default=True, help="On whose behalf.")
 @click.option("--user", help="Who asks; never an approver of the run.")
+@click.option("--role", help="In which role, for an agent that has roles.")
+@click.option("--priority", type=click.IntRange(1, 5), help="1 is first, 5 is last; 3 without it.")
 @click.option("--state", metavar="JSON", help="The state the run begins with: a JSON object.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: a second start with it is the first run again.")
 @click.option("--no-wait", is_flag=True, help="Print the run's id and return at once.")
@@ -38,6 +40,8 @@ def run(
     message: str,
     tenant: str,
     user: str | None,
+    role: str | None,
+    priority: int | None,
     state: str | None,
     key: str | None,
     no_wait: bool,
@@ -56,7 +60,14 @@ def run(
 
         async with connected() as system:
             handle = await system.runs.start(
-                agent, message, tenant=tenant, user=user, state=initial, idempotency_key=key
+                agent,
+                message,
+                tenant=tenant,
+                user=user,
+                role=role,
+                priority=priority,
+                state=initial,
+                idempotency_key=key,
             )
             return _tell_started(system, handle, as_json) if no_wait else await _follow(system, handle, as_json)
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from tenure.client.connected import Connected
-from tenure.client.story import tool_calls_of
+from tenure.client.events import Event, events
+from tenure.client.story import response_of
 from tenure.errors import BadInput, NotFound
 from tenure.response import Response
 from tenure.run import Outcome, Progress, Status, StopReason
 from tenure.runtime import history
 from tenure.runtime.store import runs, transcript
-from tenure.transcript import state_of
 from tenure.wire import INLINE_LIMIT, JsonObject
 
 
@@ -35,34 +34,40 @@ class RunHandle:
         return self.system.temporal.get_workflow_handle(self.id, result_type=Outcome)
 
     async def result(self) -> Response:
-        """Wait for the end. A run that failed or was cancelled is a Response too; nothing is raised for it."""
-        try:
-            outcome = await self.workflow.result()
-        except WorkflowFailureError as error:
-            outcome = _outcome_of(error)
-        except RPCError as error:
-            raise _named(error, self.id) from error
+        """Wait for the end. A run that failed or was cancelled is a Response too; nothing is raised for it.
+
+        A run that ended so long ago that Temporal has forgotten it is answered from the store.
+        """
+        outcome = await self._ended()
         rows, initial, kept = await self._transcript()
         if outcome.stop_reason is StopReason.CANCELLED and kept is not None:
             outcome = kept  # Temporal says only that it was cancelled; the store knows how far it came
-        return Response(
-            id=self.id,
-            message=outcome.message,
-            status=outcome.status,
-            stop_reason=outcome.stop_reason,
-            iterations=outcome.iterations,
-            tool_calls=tool_calls_of(rows, self.system.blobs),
-            state=state_of(rows, initial),
-            usage=outcome.usage,
-            cost=Decimal(outcome.cost) / 1_000_000,
-            tier=outcome.tier,
-            latency=(outcome.finished_at - outcome.started_at) / 1000,
-        )
+        return response_of(self.id, outcome, rows, initial, self.system.blobs)
+
+    async def _ended(self) -> Outcome:
+        try:
+            return await self.workflow.result()
+        except WorkflowFailureError as error:
+            return _outcome_of(error)
+        except RPCError as error:
+            forgotten = error.status is RPCStatusCode.NOT_FOUND and self.system.store is not None
+            kept = (await self._transcript())[2] if forgotten else None
+            if kept is None:
+                raise _named(error, self.id) from error
+            return kept
 
     async def progress(self) -> Progress:
         """Where the run stands now. Needs a worker."""
         try:
             return await self.workflow.query("progress", result_type=Progress)
+        except RPCError as error:
+            raise _named(error, self.id) from error
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happened so far, then what happens, to the end of the run; needs no worker. See `Event` for the kinds."""
+        try:
+            async for event in events(self.system.temporal, self.id):
+                yield event
         except RPCError as error:
             raise _named(error, self.id) from error
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypedDict, Unpack
 
 from temporalio.common import (
+    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -37,7 +38,8 @@ class RunOptions(TypedDict, total=False):
     """What may be said of a run beside its message.
 
     `tenant` (default "default"), `user` and `role` are claims of whoever holds Temporal credentials. `context` is more text
-    for the agent, before the message. A second start with the same `idempotency_key` returns the first run.
+    for the agent, before the message. A second start with the same `idempotency_key` returns the first run, also when Temporal
+    has forgotten it. `priority` is 1 (first) to 5, default 3; between runs of one priority tenants take turns.
     """
 
     tenant: str
@@ -46,6 +48,7 @@ class RunOptions(TypedDict, total=False):
     state: JsonObject | None
     context: str | list[str] | None
     idempotency_key: str | None
+    priority: int | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class Runs:
         )
         key = options.get("idempotency_key")
         last = f"k-{_key_hash(tenant, agent, key)}" if key else str(ULID()).lower()
-        return await self._start(f"{tenant}:run:{agent}:{last}", request, message)
+        priority = _priority(options.get("priority"), tenant)
+        return await self._start(f"{tenant}:run:{agent}:{last}", request, message, priority)
 
     async def find(self, run: str) -> RunHandle:
         """The run of that id, or whose id ends in it. Raises NotFound, and BadInput when several do."""
@@ -119,7 +123,7 @@ class Runs:
             )
         return "", self.system.blobs.put(content)
 
-    async def _start(self, workflow: str, request: RunRequest, message: str) -> RunHandle:
+    async def _start(self, workflow: str, request: RunRequest, message: str, priority: Priority) -> RunHandle:
         attributes = [
             SearchAttributePair(names.AGENT, request.agent),
             SearchAttributePair(names.TENANT, request.tenant),
@@ -138,6 +142,7 @@ class Runs:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=TypedSearchAttributes(attributes),
+                priority=priority,
                 static_summary=f"{request.agent}: {' '.join(message.split())[:120]}",
             )
         except WorkflowAlreadyStartedError:
@@ -153,6 +158,13 @@ def _name(what: str, name: str) -> str:
     if not NAME.fullmatch(name):
         raise BadInput(f"{what} {name!r}: must match {NAME.pattern} (it becomes part of workflow ids)")
     return name
+
+
+def _priority(key: int | None, tenant: str) -> Priority:
+    """The run's place in the queue: its activities inherit it."""
+    if key is not None and (isinstance(key, bool) or key not in range(1, 6)):
+        raise BadInput(f"priority={key!r}: must be 1 (first) to 5 (last); without it a run has 3")
+    return Priority(priority_key=key, fairness_key=tenant)
 
 
 def _context(texts: list[str]) -> list[str]:

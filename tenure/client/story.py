@@ -1,12 +1,15 @@
-"""A run read back from its transcript: tool calls with their results, and the state they left."""
+"""A run read back from its transcript: tool calls with their results, the state they left, and the Response to all of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
+from tenure.response import Response
+from tenure.run import Outcome
 from tenure.runtime.blobs import Blobs
-from tenure.transcript import tool_calls
+from tenure.transcript import state_of, tool_calls
 from tenure.wire import Json, JsonObject
 
 
@@ -14,14 +17,42 @@ def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonO
     """Each call that was made or refused, with `tool`, `input`, `result` and `ok`, in order."""
     asked: dict[str, JsonObject] = {}
     found: list[JsonObject] = []
-    for row in rows:
+    told = list(rows)
+    for row in told:
         if row["role"] == "assistant":
-            asked |= {block["id"]: block for block in tool_calls(row["content"])}
+            asked |= _asked(row)
         elif row["role"] == "tool":
             block = asked[row["id"]]
-            result = _value(row, blobs)
+            original: int | None = row.get("same_as")
+            result = _value(row if original is None else told[original], blobs)
             found.append({"tool": block["name"], "input": block["input"], "result": result, "ok": row["ok"]})
     return found
+
+
+def response_of(
+    run: str, outcome: Outcome, rows: Sequence[JsonObject], initial: JsonObject, blobs: Blobs | None
+) -> Response:
+    """What `await agent.run(...)` returns for a run that ended so."""
+    return Response(
+        id=run,
+        message=outcome.message,
+        status=outcome.status,
+        stop_reason=outcome.stop_reason,
+        iterations=outcome.iterations,
+        tool_calls=tool_calls_of(rows, blobs),
+        state=state_of(rows, initial),
+        usage=outcome.usage,
+        cost=Decimal(outcome.cost) / 1_000_000,
+        tier=outcome.tier,
+        latency=(outcome.finished_at - outcome.started_at) / 1000,
+    )
+
+
+def _asked(row: JsonObject) -> dict[str, JsonObject]:
+    """The calls of a turn by id, with the input they were made with."""
+    given = row.get("modified", {})
+    blocks = tool_calls(row["content"])
+    return {b["id"]: {**b, "input": given.get(str(index), b["input"])} for index, b in enumerate(blocks)}
 
 
 def _value(row: JsonObject, blobs: Blobs | None) -> Json:

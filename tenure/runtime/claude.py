@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tenure.errors import ClaudeUnavailable, ConfigError
 from tenure.run import Usage
-from tenure.spec import AgentSpec
 from tenure.transcript import clean
 from tenure.wire import JsonObject
 
@@ -18,6 +17,21 @@ if TYPE_CHECKING:
     from anthropic.types import Message
 
 STREAM_ABOVE = 16_000  # max_tokens above which the API wants a streamed answer (it refuses 21,334 and more without)
+BREAKPOINT: JsonObject = {"cache_control": {"type": "ephemeral"}}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What Claude is asked. `timeout` is in seconds; `tools` are tool definitions, `messages` as the API wants them."""
+
+    model: str
+    messages: Sequence[JsonObject]
+    max_tokens: int
+    timeout: float
+    system: str = ""
+    tools: Sequence[JsonObject] = ()
+    effort: str | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +71,10 @@ class Claude:
             open_telemetry={"traces": False},  # `decide` makes the span of the call
         )
 
-    async def reply(self, spec: AgentSpec, messages: Sequence[JsonObject]) -> Reply:
+    async def reply(self, prompt: Prompt) -> Reply:
         """The next assistant turn. Raises what the client and its transport raise; `retry.advise` judges it."""
         try:
-            message = await self._ask(spec, _request(spec, messages))
+            message = await self._ask(prompt.max_tokens > STREAM_ABOVE, request_of(prompt))
         except (ValueError, AssertionError, IndexError) as error:
             # What the client raises over a stream or a body it cannot read: none of its own classes.
             raise ClaudeUnavailable(f"an answer that cannot be read: {type(error).__name__}: {error}") from error
@@ -69,8 +83,8 @@ class Claude:
             raise ClaudeUnavailable("an answer that breaks off without a stop reason")
         return _reply(message)
 
-    async def _ask(self, spec: AgentSpec, request: dict[str, Any]) -> Message | str:  # Any: the client's own arguments
-        if spec.max_tokens > STREAM_ABOVE:
+    async def _ask(self, streamed: bool, request: dict[str, Any]) -> Message | str:  # Any: the client's own arguments
+        if streamed:
             async with self.client.messages.stream(**request) as stream:
                 return cast("Message", await stream.get_final_message())  # generic over an output format we do not use
         return cast(
@@ -83,24 +97,37 @@ class Claude:
             await self.client.close()
 
 
-def _request(
-    spec: AgentSpec, messages: Sequence[JsonObject]
-) -> dict[str, Any]:  # Any: the client's own keyword arguments
+def request_of(prompt: Prompt) -> dict[str, Any]:  # Any: the client's own keyword arguments
+    """The keyword arguments of `messages.create`, with breakpoints so that a growing conversation is read from cache."""
     request: dict[str, Any] = {
-        "model": spec.model,
-        "max_tokens": spec.max_tokens,
-        "messages": list(messages),
-        "timeout": spec.timeout + 5,  # `decide` bounds the call itself; this is for a client that does not heed it
+        "model": prompt.model,
+        "max_tokens": prompt.max_tokens,
+        "messages": _with_breakpoints(prompt.messages),
+        "timeout": prompt.timeout + 5,  # the caller bounds the call itself; this is for a client that does not heed it
     }
-    if spec.instructions:
-        request["system"] = spec.instructions
-    if spec.tools:
-        request["tools"] = [entry.manifest for entry in spec.tools]
-    if spec.effort is not None:
-        request["output_config"] = {"effort": spec.effort}
-    if spec.temperature is not None:
-        request["extra_body"] = {"temperature": spec.temperature}  # the client has no typed parameter for it any more
+    if prompt.system:
+        request["system"] = [{"type": "text", "text": prompt.system, **BREAKPOINT}]
+    if prompt.tools:
+        # The breakpoint behind the instructions covers the tools as well, which come before them.
+        last = {} if prompt.system else BREAKPOINT
+        request["tools"] = [*prompt.tools[:-1], {**prompt.tools[-1], **last}]
+    if prompt.effort is not None:
+        request["output_config"] = {"effort": prompt.effort}
+    if prompt.temperature is not None:
+        request["extra_body"] = {"temperature": prompt.temperature}  # the client has no typed parameter for it any more
     return request
+
+
+def _with_breakpoints(messages: Sequence[JsonObject]) -> list[JsonObject]:
+    """Mark the end of the last two messages that are not Claude's: what is written to the cache now, and what was last time.
+
+    The API looks back at most 20 blocks from a breakpoint for what is cached: a turn of many calls would lose it otherwise.
+    """
+    marked = list(messages)
+    for index in [index for index, message in enumerate(messages) if message["role"] == "user"][-2:]:
+        blocks = messages[index]["content"]
+        marked[index] = {**messages[index], "content": [*blocks[:-1], {**blocks[-1], **BREAKPOINT}]}
+    return marked
 
 
 def _reply(message: Message) -> Reply:

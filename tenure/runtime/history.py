@@ -62,15 +62,15 @@ class _Reader:
             await self._acted(await self._value(given, Act), await self._value(result, Result))
 
     async def _decided(self, seq: int, turn: Turn) -> None:
-        if turn.until:
+        if turn.until or turn.halted:
             return
-        self.rows[seq] = assistant_row(turn.content)
+        self.rows[seq] = assistant_row(turn)
         calls = tool_calls(turn.content)
-        for index, problem in turn.problems.items():
+        for index, problem in {**turn.problems, **turn.rejected}.items():
             self.rows[seq + 1 + index] = problem_row(calls[index]["id"], problem)
 
     async def _acted(self, act: Act, result: Result) -> None:
-        if result.outcome != "in_doubt":
+        if result.outcome not in ("in_doubt", "limited"):
             call = tool_calls(self.rows[act.seq]["content"])[act.call]
             self.rows[act.seq + 1 + act.call] = result_row(call["id"], result)
 
@@ -89,7 +89,7 @@ class _Reader:
             await self._observed(marker.details["result"])
 
     async def _observed(self, result: Payloads) -> None:
-        self.snapshot = (await self._value(result, Observed)).snapshot
+        self.snapshot = (await self._value(result, Observed)).snapshot or self.snapshot
 
     async def _value(self, payloads: Payloads, kind: type[T]) -> T:
         return (await self.client.data_converter.decode(payloads.payloads, [kind]))[0]
@@ -118,13 +118,17 @@ async def read(client: Client, workflow: str) -> Told:
     return Told(dict(sorted(reader.rows.items())), reader.request, reader.snapshot)
 
 
-async def events_of(client: Client, workflow: str) -> AsyncIterator[HistoryEvent]:
-    """Every event of a run, from its first execution on through all continuations."""
+async def events_of(client: Client, workflow: str, *, wait: bool = False) -> AsyncIterator[HistoryEvent]:
+    """Every event of a run, from its first execution on through all continuations; with `wait` those to come as well."""
     # Backwards to where it began, because a reset leaves the old branch's continuations behind; then forwards.
     chain: list[str] = [(await client.get_workflow_handle(workflow).describe()).run_id]
     while chain[-1]:
         started = await anext(aiter(client.get_workflow_handle(workflow, run_id=chain[-1]).fetch_history_events()))
         chain.append(started.workflow_execution_started_event_attributes.continued_execution_run_id)
-    for run_id in reversed(chain[:-1]):
-        async for event in client.get_workflow_handle(workflow, run_id=run_id).fetch_history_events():
+    runs = list(reversed(chain[:-1]))
+    for run_id in runs:  # grows while it is walked through, when a run that is waited for continues as new
+        handle = client.get_workflow_handle(workflow, run_id=run_id)
+        async for event in handle.fetch_history_events(wait_new_event=wait):
             yield event
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW and run_id == runs[-1]:
+                runs.append(event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id)

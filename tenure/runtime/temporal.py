@@ -46,6 +46,10 @@ FAST_FLAGS = tuple(
     for queue in ("transfer", "timer", "visibility")
     for flag in ("--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS=2000")
 )
+# Tenants take turns: each run's tenant is its fairness key, which a server heeds only when it is told to, and only within one
+# partition of a queue.
+FAIR = ("useNewMatcher=true", "enableFairness=true", "numTaskqueueReadPartitions=1", "numTaskqueueWritePartitions=1")
+FAIR_FLAGS = tuple(flag for setting in FAIR for flag in ("--dynamic-config-value", f"matching.{setting}"))
 QUIET = ("--output", "none")  # no greeting on our standard output
 FILE_FLAGS = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1")
 
@@ -81,7 +85,7 @@ async def start_server(
         ui_port=ui_port,
         dev_server_existing_path=binary(),
         dev_server_database_filename=None if database is None else str(database),
-        dev_server_extra_args=[*FAST_FLAGS, *QUIET, *(FILE_FLAGS if database else ()), *flags],
+        dev_server_extra_args=[*FAST_FLAGS, *FAIR_FLAGS, *QUIET, *(FILE_FLAGS if database else ()), *flags],
         dev_server_log_level=log_level,
         dev_server_startup_timeout=timedelta(seconds=30),
         search_attributes=ATTRIBUTES,

@@ -266,7 +266,7 @@ def test_agents_that_cannot_work_are_refused_where_they_are_written() -> None:
         with pytest.raises(ConfigError, match=match):
             Agent(**wrong)
     with pytest.raises(ConfigError, match="effect='delete' must be one of read"):
-        tool(effect="delete")(lambda: None)  # pyright: ignore[reportArgumentType]  # the point of the test
+        tool(effect="delete", name="a")(lambda: None)  # pyright: ignore[reportArgumentType]  # the point of the test
 
 
 def test_an_agent_module_that_fails_to_import_or_holds_no_agent_is_named(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ async def test_a_run_waiting_on_a_person_goes_on_under_a_changed_agent(tmp_path:
             assert (response.message, MADE) == ("closed for good", ["closed"])
             [row] = await system.runs.list()
             assert row.fingerprint == new.fingerprint
-            assert claude.requests[-1].body["system"] == "version two"
+            assert claude.requests[-1].body["system"][0]["text"] == "version two"
     finally:
         await server.shutdown()
 

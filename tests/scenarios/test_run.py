@@ -85,7 +85,7 @@ async def test_a_run_answers_and_tells_what_it_did() -> None:
         assert response.id.startswith("acme:run:desk:")
         assert system.claude is not None
         asked = [request.body for request in system.claude.requests if "messages" in request.body]
-        assert asked[0]["system"] == "Help."
+        assert asked[0]["system"][0]["text"] == "Help."
         assert {entry["name"] for entry in asked[0]["tools"]} == {t.name for t in desk.tools}
         assert asked[1]["messages"][-1]["content"][0]["type"] == "tool_result"
 

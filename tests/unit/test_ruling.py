@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.run import Effect, Snapshot, ToolFacts
+from tenure.run import Effect, RunRequest, RunState, Snapshot, ToolFacts
 from tenure.trust.ruling import Allow, Ask, Decision, Deny, rule
 from tenure.workflows.gate import gate, quorum
 
@@ -33,18 +33,30 @@ def test_one_more_check_never_makes_a_ruling_milder(checks: list[Decision], more
         assert order.index(type(after)) >= order.index(type(before))
 
 
-def agent(**tools: ToolFacts) -> Snapshot:
-    return Snapshot(agent="a", fingerprint="f", model="m", tools=tools)
+def run(role: str | None = None, roles: dict[str, list[str]] | None = None, **tools: ToolFacts) -> RunState:
+    snapshot = Snapshot(agent="a", fingerprint="f", model="m", tools=tools, roles=roles or {})
+    return RunState(request=RunRequest(agent="a", role=role), snapshot=snapshot)
 
 
 def test_destructive_and_privileged_tools_ask_two_people_and_the_rest_is_allowed() -> None:
     for effect in Effect:
         facts = ToolFacts(effect=effect)
-        decision = gate(agent(t=facts), "t", "same", []).decision
+        decision = gate(run(t=facts), "t", "same").decision
         assert isinstance(decision, Ask if effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED) else Allow)
         assert quorum(facts) == (2 if isinstance(decision, Ask) else 1)
 
 
 def test_an_unknown_tool_is_denied_and_an_outcome_left_unknown_asks() -> None:
-    assert isinstance(gate(agent(), "t", "same", []).decision, Deny)
-    assert isinstance(gate(agent(t=ToolFacts()), "t", "same", ["same"]).decision, Ask)
+    assert isinstance(gate(run(), "t", "same").decision, Deny)
+    doubtful = run(t=ToolFacts())
+    doubtful.unknown.append("same")
+    assert isinstance(gate(doubtful, "t", "same").decision, Ask)
+
+
+def test_a_role_may_use_what_its_patterns_name_and_nothing_else() -> None:
+    roles = {"viewer": ["get_*"], "admin": ["*"]}
+    tools = {"get_x": ToolFacts(effect=Effect.READ), "put_x": ToolFacts()}
+    expected = {("viewer", "get_x"): Allow, ("viewer", "put_x"): Deny, ("admin", "put_x"): Allow}
+    expected |= {(None, "get_x"): Deny, ("nobody", "get_x"): Deny}
+    for (role, tool), kind in expected.items():
+        assert isinstance(gate(run(role, roles, **tools), tool, "same").decision, kind), (role, tool)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, get_overloads
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from tenure.errors import BadInput, ConfigError
-from tenure.run import Effect
+from tenure.run import Effect, ToolFacts
 from tenure.spec import AgentSpec
 from tenure.tools import State, Tool, ToolContext, state_delta, tool
 from tenure.wire import STATE_LIMIT
@@ -94,6 +99,159 @@ def test_a_tool_stays_callable_and_can_be_made_from_any_function() -> None:
         "Add two numbers",
         False,
     )
+
+
+class Ticket(TypedDict):
+    id: int
+    text: str
+
+
+@dataclass
+class Found:
+    tickets: list[Ticket]
+    total: int = 0
+
+
+class Aliased(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    ticket_id: int = Field(serialization_alias="ticketId")
+
+
+def find(query: str, limit: int = 3) -> Found:
+    """Find."""
+    return Found([], len(query) * limit)
+
+
+# An option, a value that is not its default, and what else it needs.
+OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "name": ("search", {}),
+    "description": ("Search.", {}),
+    "effect": ("egress", {}),
+    "idempotent": (True, {}),
+    "timeout": (7, {}),
+    "retries": (5, {}),
+    "poll": (True, {}),
+    "output": ({"tickets[].id", "total"}, {}),
+    "sinks": (["query"], {}),
+    "cache": (True, {"effect": "read"}),
+    "invalidates": (("find", "get_*"), {}),
+}
+
+
+def told(made: Tool) -> dict[str, Any]:
+    return {**made.manifest, **made.facts(60).model_dump(), "retries": made.retries}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_is_kept_and_has_an_effect_on_what_is_told_of_the_tool(option: str) -> None:
+    value, besides = OPTIONS[option]
+    plain, made = tool(**besides)(find), tool(**besides, **{option: value})(find)
+    kept = getattr(made, option)
+    assert kept == (frozenset(value) if isinstance(kept, frozenset) else value)
+    shown, before = told(made)[option], told(plain)[option]
+    assert shown == (sorted(value) if isinstance(shown, list) else value)
+    assert shown != before
+    assert {key: one for key, one in told(made).items() if key != option} == {
+        key: one for key, one in told(plain).items() if key != option
+    }
+
+
+def test_the_decorator_takes_the_options_that_a_tool_has_in_their_order() -> None:
+    fields = {one.name: one.default for one in dataclasses.fields(Tool)}
+    assert list(fields) == [
+        "function", "name", "description", "effect", "idempotent", "timeout", "retries", "poll", "output", "sinks", "cache",
+        "invalidates",
+    ]  # fmt: skip
+    (_, typed) = get_overloads(tool)
+    taken = {key: one.default for key, one in inspect.signature(typed).parameters.items()}
+    assert taken == {key: default for key, default in fields.items() if key != "function"}
+    assert set(OPTIONS) == set(taken)
+
+
+def test_options_beside_a_function_are_not_lost() -> None:
+    assert tool(find, effect="read", cache=True).cache  # type: ignore[call-overload]  # pyright: ignore
+
+
+def test_facts_set_only_what_differs_so_that_recorded_histories_keep_their_shape() -> None:
+    assert tool(find).facts(60).model_dump(exclude_unset=True) == {
+        "effect": Effect.WRITE,
+        "idempotent": False,
+        "poll": False,
+        "timeout": 60,
+    }
+    facts = tool(sinks=(), invalidates=())(find).facts(60)
+    assert (facts.sinks, facts.invalidates) == ([], [])  # none at all is not the same as all
+    assert {"sinks", "invalidates"} <= facts.model_fields_set
+    assert ToolFacts.model_validate(facts.model_dump(exclude_unset=True)) == facts
+
+
+@pytest.mark.parametrize("several", [["total"], ("total",), {"total"}, frozenset({"total"}), iter(["total"]), "total"])
+def test_several_names_may_come_in_any_collection_and_one_as_a_plain_str(several: Iterable[str]) -> None:
+    made = Tool(find, output=several)
+    assert made.output == frozenset({"total"})
+    assert isinstance(hash(made), int)
+    assert dataclasses.replace(made, name="other").output == made.output
+
+
+def test_output_paths_are_checked_against_the_declared_result_as_it_is_sent() -> None:
+    def rename() -> Aliased: ...  # pyright: ignore
+    def listed() -> list[Aliased] | None: ...
+    def text() -> str: ...  # pyright: ignore
+    def free() -> dict[str, Any]: ...  # pyright: ignore
+    def silent(): ...  # type: ignore[no-untyped-def]
+
+    for function, fine, wrong in (
+        (rename, ["ticketId", "*"], "ticket_id"),
+        (listed, ["[].ticketId", "[]"], "ticketId"),
+        (text, ["*"], "[]"),
+        (free, ["a.b[].c", "a"], "[]"),
+        (silent, ["a", "[].b", "*"], "a..b"),
+    ):
+        assert Tool(function, output=fine).output == frozenset(fine)
+        with pytest.raises(ConfigError, match=r"tool '\w+': output='"):
+            Tool(function, output=wrong)
+
+
+def test_a_result_is_checked_against_the_declared_type_and_one_that_cannot_be_is_refused() -> None:
+    def broken() -> Found: ...  # pyright: ignore
+    def never() -> NoReturn: ...  # pyright: ignore
+
+    assert Tool(broken).result({"tickets": [{"id": 1, "text": "a"}]}) == {
+        "tickets": [{"id": 1, "text": "a"}],
+        "total": 0,
+    }
+    with pytest.raises(BadInput, match=r"broken returned something else than it declares: tickets\.0\.id"):
+        Tool(broken).result({"tickets": [{"id": "a", "text": "b"}]})
+    assert Tool(never).returns is None
+    for value in (float("inf"), b"raw", {1, 2}.__iter__, {(1, 2): 3}):
+        with pytest.raises(BadInput, match="never returned what JSON cannot hold"):
+            Tool(never).result(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"sinks": "qery"}, "tool 'find': sinks='qery' is no argument: did you mean 'query'?"),
+        ({"sinks": ["zzz"]}, "sinks='zzz' is no argument: there are: query, limit"),
+        ({"sinks": 3}, "sinks=3 must be a str or several, not int"),
+        ({"sinks": [b"query"]}, r"sinks=\[b'query'\] must be a str or several, not bytes"),
+        ({"output": None}, "output=None must be a str or several, not NoneType"),
+        ({"output": True}, "output=True must be a str or several, not bool"),
+        ({"output": "totl"}, "tool 'find': output='totl': the result has no 'totl': did you mean 'total'?"),
+        ({"output": "tickets[].txt"}, r"output='tickets\[\].txt': an element of `tickets` has no 'txt': .*'text'"),
+        ({"output": "tickets.0"}, "`tickets` has no fields, so no '0': write `\\[\\]` before the key"),
+        ({"output": ""}, "output='' is no path into a result"),
+        ({"cache": True}, "tool 'find': cache=True with effect='write': only a read may be answered .*; drop cache"),
+        ({"cache": True, "effect": "read", "poll": True}, "cache=True with poll=True: .*; drop one of them"),
+        ({"invalidates": "a*b"}, "tool 'find': invalidates='a\\*b' is no tool pattern: write a name, or a prefix"),
+        ({"invalidates": [""]}, "invalidates='' is no tool pattern"),
+        ({"invalidates": (), "effect": "read"}, r"invalidates=\[\] with effect='read': .*; drop invalidates"),
+    ],
+)
+def test_trust_and_cache_options_that_cannot_be_are_refused_by_name(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match.replace("?", r"\?")):
+        tool(**options)(find)
 
 
 @pytest.mark.parametrize(

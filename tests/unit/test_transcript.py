@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.run import Result
+from tenure.run import Result, Turn
 from tenure.transcript import (
     EMPTY_HEAD,
     assistant_row,
@@ -62,7 +62,7 @@ def test_rows_of_one_role_become_one_message_and_results_come_first() -> None:
     call = {"type": "tool_use", "id": "t1", "name": "look", "input": {}}
     rows = [
         user_row(["context", "hello"]),
-        assistant_row([{"type": "text", "text": "hm"}, call]),
+        assistant_row(Turn(content=[{"type": "text", "text": "hm"}, call])),
         result_row("t1", Result(ok=False, value="closed")),
         user_row(["and hurry"]),
     ]

@@ -1,6 +1,7 @@
 """Effect records: written before a tool changes the world, so that no crash can make it happen twice unseen.
 
-Rules of this file: an effect moves intent → done | raised, never back. Only the attempt whose token stands in the record
+Rules of this file: an effect moves intent → done | raised, never back; only an intent whose tool says that nothing happened
+may be withdrawn. Only the attempt whose token stands in the record
 may move it; `generation` counts how often the effect was started, and a person's word counts for one generation only.
 """
 
@@ -102,6 +103,11 @@ def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "r
         (status, result, at, key, token),
     )
     return moved.rowcount == 1
+
+
+def withdraw(db: sqlite3.Connection, key: str, token: str) -> None:
+    """The start of `token` did nothing, by its tool's own word, and is made again: as if it had not been."""
+    db.execute("DELETE FROM effects WHERE key = ? AND token = ? AND status = 'intent'", (key, token))
 
 
 def settle(

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from tenure.run import Record, RunRequest, Snapshot, Status
+from tenure.run import Outcome, Record, RunRequest, Snapshot, Status
 from tenure.wire import JsonObject
 
 DDL = (
@@ -16,7 +16,7 @@ DDL = (
         stop_reason TEXT, message TEXT NOT NULL DEFAULT '',
         iterations INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, tokens INTEGER NOT NULL DEFAULT 0,
         cost INTEGER NOT NULL DEFAULT 0, started_at INTEGER NOT NULL, finished_at INTEGER,
-        outcome TEXT) WITHOUT ROWID""",
+        outcome TEXT, first_run TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     "CREATE INDEX runs_by_time ON runs (started_at)",
 )
 
@@ -43,6 +43,7 @@ class RunRow:
     started_at: int
     finished_at: int | None
     outcome: str | None = None
+    first_run: str = ""
 
     @property
     def carrier(self) -> dict[str, str]:
@@ -55,16 +56,27 @@ class RunRow:
         return json.loads(self.state)
 
 
-def observe(db: sqlite3.Connection, workflow: str, request: RunRequest, snapshot: Snapshot, at: int) -> None:
+def observe(
+    db: sqlite3.Connection, workflow: str, request: RunRequest, snapshot: Snapshot, at: int, first_run: str = ""
+) -> None:
     """A run begins, or goes on under another fingerprint; a second attempt changes nothing."""
     db.execute(
-        "INSERT INTO runs (workflow, tenant, agent, fingerprint, user, role, state, trace, status, started_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
+        "INSERT INTO runs (workflow, tenant, agent, fingerprint, user, role, state, trace, status, started_at, first_run)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
         (
             workflow, request.tenant, request.agent, snapshot.fingerprint, request.user, request.role,
-            json.dumps(request.state), json.dumps(request.trace), at,
+            json.dumps(request.state), json.dumps(request.trace), at, first_run,
         ),
     )  # fmt: skip
+
+
+def earlier(db: sqlite3.Connection, workflow: str, first_run: str) -> Outcome | None:
+    """How an earlier run of the same id ended, which Temporal has forgotten; None when this one is the only one."""
+    row = db.execute(
+        "SELECT outcome FROM runs WHERE workflow = ? AND first_run NOT IN (?, '') AND outcome IS NOT NULL",
+        (workflow, first_run),
+    ).fetchone()
+    return None if row is None else Outcome.model_validate_json(row[0])
 
 
 def waiting(db: sqlite3.Connection, workflow: str, waits: bool) -> None:

@@ -7,13 +7,23 @@ import sqlite3
 from pathlib import Path
 
 from tenure.errors import StoreMismatch, StoreUnavailable
-from tenure.runtime.store import agents, approvals, approvers, effects, runs, transcript
+from tenure.runtime.store import agents, approvals, approvers, effects, runs, transcript, uses, verdicts
 
 VERSION = 1
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 # Each version's statements, in order; a released version is never edited, a new one is added.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
-    1: (_META, *agents.DDL, *runs.DDL, *transcript.DDL, *effects.DDL, *approvals.DDL, *approvers.DDL)
+    1: (
+        _META,
+        *agents.DDL,
+        *runs.DDL,
+        *transcript.DDL,
+        *effects.DDL,
+        *approvals.DDL,
+        *approvers.DDL,
+        *uses.DDL,
+        *verdicts.DDL,
+    )
 }
 
 

@@ -1,0 +1,52 @@
+"""Uses of rate-limited tools: counted in the transaction that writes the effect, once for all attempts of a call."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tenure.trust.limits import RateLimit
+
+DDL = (
+    """CREATE TABLE uses (
+        key TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, tool TEXT NOT NULL, at INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+    "CREATE INDEX uses_by_time ON uses (tenant, agent, at)",
+)
+KEPT_MS = 366 * 24 * 3600_000  # beyond the longest window anybody would write
+
+
+@dataclass(frozen=True)
+class Limited:
+    """No call is allowed before `until` (milliseconds since the epoch): `limit` on `pattern` is used up."""
+
+    pattern: str
+    limit: RateLimit
+    until: int
+
+    def __str__(self) -> str:
+        return f"rate limit of {self.pattern!r}: {self.limit}"
+
+
+def take(
+    db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Mapping[str, RateLimit], at: int
+) -> Limited | None:
+    """Count a call of `tool` by `who` (tenant, agent), or say which limit it must wait for; then nothing is counted."""
+    if not limits or db.execute("SELECT 1 FROM uses WHERE key = ?", (key,)).fetchone():
+        return None
+    found = [held for pattern, limit in limits.items() if (held := _held(db, who, pattern, limit, at))]
+    if found:
+        return max(found, key=lambda held: held.until)
+    db.execute("INSERT INTO uses VALUES (?, ?, ?, ?, ?)", (key, *who, tool, at))
+    db.execute("DELETE FROM uses WHERE tenant = ? AND agent = ? AND at < ?", (*who, at - KEPT_MS))
+    return None
+
+
+def _held(db: sqlite3.Connection, who: tuple[str, str], pattern: str, limit: RateLimit, at: int) -> Limited | None:
+    """The use that must leave the window first is the oldest of the newest `limit` ones. A tool pattern is a GLOB as it is."""
+    oldest = db.execute(
+        "SELECT at FROM uses WHERE tenant = ? AND agent = ? AND tool GLOB ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+        (*who, pattern, at - limit.per * 1000, limit.limit - 1),
+    ).fetchone()
+    return None if oldest is None else Limited(pattern, limit, oldest[0] + limit.per * 1000 + 1)

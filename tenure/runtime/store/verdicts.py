@@ -1,0 +1,85 @@
+"""Verdicts: what the world outside an agent says of its finished runs, one row for each run and source.
+
+A source is `evaluate` (the agent's own function), `person:NAME` or `client` (a program). Its later word replaces its earlier
+one; what several sources say stays side by side, also where they contradict each other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+DDL = (
+    """CREATE TABLE verdicts (
+        workflow TEXT NOT NULL, source TEXT NOT NULL, good INTEGER NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (workflow, source)) WITHOUT ROWID""",
+    # A tally counts all runs of an agent: without the index each look would read their messages and outcomes as well.
+    "CREATE INDEX runs_by_agent ON runs (agent, tenant, finished_at)",
+)
+EVALUATE, CLIENT = "evaluate", "client"
+
+
+@dataclass(frozen=True)
+class RunVerdict:
+    """What one source says of one run, and when it said so (milliseconds)."""
+
+    workflow: str
+    source: str
+    good: bool
+    note: str
+    at: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How an agent's finished runs were judged. A run counts as bad as soon as one source says so."""
+
+    agent: str
+    tenant: str | None
+    good: int = 0
+    bad: int = 0
+    finished: int = 0
+
+    @property
+    def judged(self) -> int:
+        """Runs of which somebody said something."""
+        return self.good + self.bad
+
+
+def person(name: str) -> str:
+    """The source that a person is."""
+    return f"person:{name}"
+
+
+def put(db: sqlite3.Connection, workflow: str, source: str, good: bool, note: str, at: int) -> None:
+    """A source judges a run; its earlier word is forgotten."""
+    db.execute(
+        "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET good = excluded.good, note = excluded.note, at = excluded.at",
+        (workflow, source, good, note, at),
+    )
+
+
+def of_run(db: sqlite3.Connection, workflow: str) -> list[RunVerdict]:
+    """Every verdict on a run, the oldest first."""
+    rows = db.execute("SELECT * FROM verdicts WHERE workflow = ? ORDER BY at, source", (workflow,))
+    return [RunVerdict(row["workflow"], row["source"], bool(row["good"]), row["note"], row["at"]) for row in rows]
+
+
+def tally(db: sqlite3.Connection, agent: str, tenant: str | None = None, since: int = 0) -> Tally:
+    """Of the runs of `agent` that finished since then (milliseconds): how many were judged, and how. None: all tenants."""
+    found = tallies(db, agent, tenant, since)
+    return Tally(agent, tenant, sum(t.good for t in found), sum(t.bad for t in found), sum(t.finished for t in found))
+
+
+def tallies(db: sqlite3.Connection, agent: str | None = None, tenant: str | None = None, since: int = 0) -> list[Tally]:
+    """The same for every agent and tenant that has finished runs, by name."""
+    asked = {"agent": agent, "tenant": tenant}
+    only = {f"{column} = :{column}": value for column, value in asked.items() if value is not None}
+    rows = db.execute(
+        "SELECT agent, tenant, sum(worst = 1), sum(worst = 0), count(*) FROM ("
+        "SELECT agent, tenant, (SELECT min(good) FROM verdicts WHERE verdicts.workflow = runs.workflow) AS worst"
+        f" FROM runs WHERE {' AND '.join(['finished_at >= :since', *only])}) GROUP BY agent, tenant",
+        {**asked, "since": since},
+    )
+    return [Tally(name, whose, good or 0, bad or 0, finished) for name, whose, good, bad, finished in rows]

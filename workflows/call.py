@@ -1,0 +1,230 @@
+"""One tool call: ruled on, asked about, made, waited for, and what the run learns from its result.
+
+Rules of this file: a row is appended exactly once for each call, in the order of the turn, by `conclude`, `refused`, `not_made`
+or `reused`; nothing else touches the chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+from temporalio.workflow import ActivityCancellationType
+
+from tenure.approvals.digest import call_digest
+from tenure.approvals.request import Kind
+from tenure.run import Act, CachedCall, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
+from tenure.transcript import name_of, problem_row, result_row
+from tenure.trust.limits import WAIT
+from tenure.trust.pattern import any_matches
+from tenure.wire import JsonObject
+from tenure.workflows import story
+from tenure.workflows.ask import Desk, request_for
+from tenure.workflows.carry import Stop, append, now, tell
+from tenure.workflows.gate import quorum
+from tenure.workflows.quick import quick
+from tenure.workflows.refusals import NOT_SERVED, refusal
+
+HEARTBEAT = timedelta(seconds=5)  # a killed worker is noticed after this long
+GRACE = 15.0  # seconds an activity may take beyond its own time-out to say what became of it
+RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+SAME_CALL_LIMIT = 3
+CACHED_KEPT = 100
+
+
+class NotServed(Exception):
+    """The worker that got the activity serves the agent under another fingerprint now."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One tool call of a turn. `seq` is the row of its result, `same` is equal for the same tool and arguments."""
+
+    index: int
+    id: str
+    tool: str
+    arguments: JsonObject
+    seq: int
+    digest: str
+    same: str
+
+
+def call_of(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Call:
+    """The call at `index` of the turn, with the input it is made with."""
+    seq, tool = turn.seq + 1 + index, block["name"]
+    arguments: JsonObject = turn.modified[index] if index in turn.modified else block["input"]
+    bound = call_digest(run.request.tenant, workflow.info().workflow_id, seq, tool, arguments)
+    return Call(index, block["id"], tool, arguments, seq, bound, name_of([tool, arguments]))
+
+
+async def make(run: RunState, desk: Desk, turn: OpenTurn, call: Call) -> Result | Stop:
+    """Make the call, however often it takes: rate limits are waited for, starts in doubt are asked about."""
+    deadline = now() + WAIT * 1000
+    result = await act(run, call, call.seq, turn)
+    while result.outcome in ("in_doubt", "limited"):
+        if result.outcome == "limited":
+            if result.since > deadline:
+                return result
+            await _until(result, call)
+        else:
+            stop = await _ask_in_doubt(run, desk, turn, call, result)
+            if stop is not None:
+                return stop
+        result = await act(run, call, call.seq, turn)
+    return result
+
+
+async def act(run: RunState, call: Call, before: int, turn: OpenTurn | None = None) -> Result:
+    """The activity. Raises NotServed."""
+    facts = run.agent.tools[call.tool]
+    try:
+        return await workflow.execute_activity(
+            f"tool.{call.tool}",
+            _input(call, before, turn),
+            result_type=Result,
+            start_to_close_timeout=timedelta(seconds=facts.timeout + GRACE),
+            heartbeat_timeout=HEARTBEAT,
+            retry_policy=RETRY,
+            summary=story.call_summary(call.tool, call.arguments),
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+    except ActivityError as error:
+        if refusal(error) == NOT_SERVED:
+            raise NotServed from error
+        raise
+
+
+async def ask(run: RunState, desk: Desk, turn: OpenTurn, call: Call, why: str) -> Stop | None:
+    """Grant the call, or let Claude know why not; a destructive call nobody answers for halts the run."""
+    facts = run.agent.tools[call.tool]
+    halts = facts.effect is Effect.DESTRUCTIVE
+    payload: JsonObject = {"tool": call.tool, "arguments": call.arguments, "effect": str(facts.effect)}
+    more = {"quorum": quorum(facts), "on_timeout": "halt" if halts else "deny"}
+    settled = await desk.ask(turn, request_for(run, Kind.TOOL_CALL, call.seq, payload, why, **more))
+    if settled.choice == "approve":
+        turn.granted = call.digest
+        return None
+    if settled.choice == "expired" and halts:
+        return Stop(StopReason.DENIED, f"nobody approved {call.tool} in time, and it is destructive: the run halts")
+    told = f"denied by {settled.principal}" if settled.principal else "denied: nobody answered in time"
+    return await not_made(run, turn, call, f"{told}. {settled.note}".strip())
+
+
+def conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: int) -> Stop | None:
+    """The call has its result. A Stop when that ends the run."""
+    append(run, result_row(call.id, result))
+    run.calls += 1
+    turn.next_call = call.index + 1
+    turn.resolved, turn.generation = None, 0
+    facts = run.agent.tools[call.tool]
+    if result.outcome == "unknown":
+        run.unknown.append(call.same)
+    same_result = name_of([call.same, result.value, result.blob and result.blob.blob])
+    _remember(run, call, result, facts, same_result)
+    tell(run, story.call_summary(call.tool, call.arguments), took=now() - begun, ok=result.ok)
+    story.tell(run)
+    if result.stop is not None:
+        return Stop(StopReason.FAILED, result.stop)
+    if result.finish is not None:
+        return Stop(StopReason.FINISHED, result.finish)
+    return _count_error(run, result.ok) or _count_repeat(run, call, same_result, facts)
+
+
+async def reused(run: RunState, turn: OpenTurn, call: Call, cached: CachedCall) -> Stop | None:
+    """A read whose earlier result in this run is its result as well."""
+    row = result_row(call.id, Result(same_as=cached.seq))
+    await quick("note", Note(seq=call.seq, row=row), Note)
+    append(run, row)
+    run.calls += 1
+    turn.next_call = call.index + 1
+    tell(run, f"{story.call_summary(call.tool, call.arguments)}: as before")
+    story.tell(run)
+    return _count_error(run, ok=True) or _count_repeat(run, call, cached.result, run.agent.tools[call.tool])
+
+
+def refused(run: RunState, turn: OpenTurn, block: JsonObject, problem: str, *, counts: bool) -> Stop | None:
+    """A call that is not made as Claude wrote it; `decide` has written its row."""
+    append(run, problem_row(block["id"], problem))
+    turn.next_call += 1
+    tell(run, f"{block['name']}: {problem}", ok=False)
+    story.tell(run)
+    return _count_error(run, ok=False) if counts else None
+
+
+async def not_made(run: RunState, turn: OpenTurn, call: Call, why: str) -> Stop | None:
+    """A call that policy or a person refuses: Claude is told why. It is no error of the tool."""
+    row = problem_row(call.id, why)
+    await quick("note", Note(seq=call.seq, row=row), Note)
+    append(run, row)
+    turn.next_call = call.index + 1
+    tell(run, f"{call.tool}: {why}", ok=False)
+    story.tell(run)
+    return None
+
+
+def held_back(result: Result) -> str:
+    """What Claude is told of a call that a rate limit does not allow for longer than a run waits."""
+    return f"not made: {result.value}; the next call is possible at {story.clock(result.since)} UTC"
+
+
+async def _until(result: Result, call: Call) -> None:
+    left = timedelta(milliseconds=max(result.since - now(), 1))
+    await workflow.sleep(left, summary=f"waiting for the rate limit of {call.tool}")
+
+
+async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, result: Result) -> Stop | None:
+    payload: JsonObject = {
+        "tool": call.tool,
+        "arguments": call.arguments,
+        "start": result.generation,
+        "at": result.since,
+    }
+    why = f"a start of {call.tool} left no result: did it take effect?"
+    timeout = run.agent.tools[call.tool].timeout
+    more = {
+        "choices": ["happened", "did-not", "stop"],
+        "did_not_from": result.since + round((timeout + GRACE) * 1000),
+        "deadline": now() + 72 * 3600_000,
+    }
+    settled = await desk.ask(turn, request_for(run, Kind.IN_DOUBT, call.seq, payload, why, **more))
+    if settled.choice not in ("happened", "did-not"):
+        return Stop(StopReason.IN_DOUBT, f"nobody could say whether {call.tool} took effect")
+    # Kept until the call is concluded: the worker may be rebuilt before anybody has acted on it.
+    turn.resolved, turn.generation = ("happened" if settled.choice == "happened" else "did-not"), result.generation
+    return None
+
+
+def _remember(run: RunState, call: Call, result: Result, facts: ToolFacts, same_result: str) -> None:
+    """Keep the result of a cacheable read; whatever changes the world makes what was read before it stale."""
+    if facts.effect is not Effect.READ:
+        stale = ["*"] if facts.invalidates is None else facts.invalidates
+        run.cached = {same: kept for same, kept in run.cached.items() if not any_matches(stale, kept.tool)}
+    elif facts.cache and result.ok and not result.state and result.finish is None and len(run.cached) < CACHED_KEPT:
+        run.cached[call.same] = CachedCall(tool=call.tool, seq=call.seq, result=same_result)
+
+
+def _count_error(run: RunState, ok: bool) -> Stop | None:
+    run.errors = 0 if ok else run.errors + 1
+    if run.errors < run.agent.error_threshold:
+        return None
+    return Stop(StopReason.ERROR_THRESHOLD, f"{run.errors} tool calls failed in a row")
+
+
+def _count_repeat(run: RunState, call: Call, same_result: str, facts: ToolFacts) -> Stop | None:
+    count = run.repeats.get(same_result, 0) + 1
+    if facts.effect is not Effect.READ:
+        run.repeats.clear()  # the world may have changed: reading the same again is not going in circles
+    run.repeats[same_result] = count
+    if count < SAME_CALL_LIMIT or facts.poll:
+        return None
+    return Stop(StopReason.REPEATED_CALL, f"{call.tool} gave the same result for the same arguments {count} times")
+
+
+def _input(call: Call, before: int, turn: OpenTurn | None) -> Act:
+    act = Act(seq=call.seq - 1 - call.index, call=call.index, digest=call.digest, state_before=before)
+    if turn is None or turn.resolved is None:
+        return act
+    return act.model_copy(update={"resolved": turn.resolved, "generation": turn.generation})
