@@ -16,6 +16,7 @@ from tenure.wire import JsonObject
 
 AFTER_CLEARING = 0.75  # share of the window that results are cleared down to
 AFTER_SUMMARY = 0.5  # share of the window that the turns left as they are may take
+LEAST_SUMMARISED = 0.1  # share of the window that a summary must replace
 BYTES_IN = 3  # bytes a token, where content comes in: guessed too large
 BYTES_OUT = 4  # where content goes out: what is freed is guessed too small
 
@@ -43,8 +44,8 @@ def plan(rows: Sequence[JsonObject], fitted: Fitted, window: int, *, known: int,
         row = rows[cleared]
         freed += _bytes(rows, row) // BYTES_OUT if row["role"] == "tool" and cleared >= fitted.summarised else 0
         cleared += 1
-    summarised = fitted.summarised if size - freed <= window else _cut(rows, cleared, window, last)
-    found = Plan(cleared, max(summarised, fitted.summarised))
+    cut = fitted.summarised if size - freed <= window else _cut(rows, cleared, window, last)
+    found = Plan(cleared, cut if _is_worth_it(rows, fitted, cleared, cut, window) else fitted.summarised)
     return None if found == Plan(fitted.cleared, fitted.summarised) else found
 
 
@@ -70,6 +71,15 @@ def _cut(rows: Sequence[JsonObject], cleared: int, window: int, last: int) -> in
             break
         cut = seq if rows[seq]["role"] == "assistant" else cut
     return cut
+
+
+def _is_worth_it(rows: Sequence[JsonObject], fitted: Fitted, cleared: int, cut: int, window: int) -> bool:
+    """Whether a summary of what is sent before `cut` makes room; it costs a call, and the cache of all that follows."""
+    replaced = [rows[seq] for seq in range(max(1, fitted.summarised), cut)]
+    shown = [
+        row for seq, row in enumerate(replaced, max(1, fitted.summarised)) if row["role"] != "tool" or seq >= cleared
+    ]
+    return sum(_bytes(rows, row) for row in shown) // BYTES_OUT >= window * LEAST_SUMMARISED
 
 
 def _bytes(rows: Sequence[JsonObject], row: JsonObject) -> int:

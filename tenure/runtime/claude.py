@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from anthropic.types import Message
 
 STREAM_ABOVE = 16_000  # max_tokens above which the API wants a streamed answer (it refuses 21,334 and more without)
+# What an older model, or a compiler of grammars, says of schemas that are within the published limits all the same.
+STRICTNESS = re.compile(r"strict|schema|grammar|too complex", re.IGNORECASE)
 BREAKPOINT: JsonObject = {"cache_control": {"type": "ephemeral"}}
 
 
@@ -49,6 +52,7 @@ class Claude:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._key = env.get("ANTHROPIC_API_KEY") or env.get("ANTHROPIC_AUTH_TOKEN")
         self._base_url = env.get("ANTHROPIC_BASE_URL")
+        self._too_strict: set[tuple[str, ...]] = set()  # a model and the names of tools it would not have strict
         if not self._key and not self._base_url:
             raise ConfigError(
                 "no way to reach Claude: set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a stand-in "
@@ -74,7 +78,7 @@ class Claude:
     async def reply(self, prompt: Prompt) -> Reply:
         """The next assistant turn. Raises what the client and its transport raise; `retry.advise` judges it."""
         try:
-            message = await self._ask(prompt.max_tokens > STREAM_ABOVE, request_of(prompt))
+            message = await self._ask_leniently(prompt)
         except (ValueError, AssertionError, IndexError) as error:
             # What the client raises over a stream or a body it cannot read: none of its own classes.
             raise ClaudeUnavailable(f"an answer that cannot be read: {type(error).__name__}: {error}") from error
@@ -83,8 +87,24 @@ class Claude:
             raise ClaudeUnavailable("an answer that breaks off without a stop reason")
         return _reply(message)
 
-    async def _ask(self, streamed: bool, request: dict[str, Any]) -> Message | str:  # Any: the client's own arguments
-        if streamed:
+    async def _ask_leniently(self, prompt: Prompt) -> Message | str:
+        """Ask; where the model will not have the tools strict, ask again without, and from then on."""
+        from anthropic import BadRequestError
+
+        tools = (prompt.model, *(told["name"] for told in prompt.tools if told.get("strict")))
+        if tools in self._too_strict:
+            return await self._ask(_lenient(prompt))
+        try:
+            return await self._ask(prompt)
+        except BadRequestError as error:
+            if len(tools) == 1 or not STRICTNESS.search(str(error)):
+                raise
+            self._too_strict.add(tools)
+            return await self._ask(_lenient(prompt))
+
+    async def _ask(self, prompt: Prompt) -> Message | str:
+        request = request_of(prompt)
+        if prompt.max_tokens > STREAM_ABOVE:
             async with self.client.messages.stream(**request) as stream:
                 return cast("Message", await stream.get_final_message())  # generic over an output format we do not use
         return cast(
@@ -116,6 +136,11 @@ def request_of(prompt: Prompt) -> dict[str, Any]:  # Any: the client's own keywo
     if prompt.temperature is not None:
         request["extra_body"] = {"temperature": prompt.temperature}  # the client has no typed parameter for it any more
     return request
+
+
+def _lenient(prompt: Prompt) -> Prompt:
+    tools = [{name: value for name, value in told.items() if name != "strict"} for told in prompt.tools]
+    return replace(prompt, tools=tools)
 
 
 def _with_breakpoints(messages: Sequence[JsonObject]) -> list[JsonObject]:

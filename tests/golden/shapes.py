@@ -16,6 +16,7 @@ from typing import Any
 
 from tenure import Agent, ToolContext, tool
 from tenure.client import RunHandle
+from tenure.hooks import Hold, Modify, Reject, Rewrite, ToolCall
 from tenure.runtime.store import effects
 from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, embedded
@@ -57,19 +58,50 @@ async def linger() -> str:
     return "done"
 
 
+@tool(effect="read", cache=True)
+async def price(item: str) -> int:
+    """Get a price."""
+    return 7
+
+
+@tool(effect="egress", idempotent=True)
+async def mail(to: str) -> str:
+    """Send a mail."""
+    return "sent"
+
+
+def _tame(call: ToolCall) -> Modify | Reject | None:
+    if call.tool == "look":
+        return Modify({"what": call.input["what"].upper()})
+    return Reject("not today") if call.tool == "break_off" else None
+
+
 keeper = Agent(name="keeper", tools=[look, note_down, break_off, wipe, linger], error_threshold=2)
+POLICED = Agent(
+    name="keeper",
+    tools=[look, note_down, break_off],
+    required_state={"case": lambda missing: f"case of {missing.run.user}"},
+    on_iteration=lambda told: None,
+    on_tool_call=_tame,
+    on_response=lambda answer: Rewrite(f"{answer.message}!"),
+    evaluate=lambda response: response.success,
+)
+HELD = Agent(name="keeper", on_response=lambda answer: Hold("look at it"))
+THRIFTY = Agent(name="keeper", tools=[price, mail, note_down], rate_limits={"mail": "1/hour", "note_down": "1/s"})
+FITTED = Agent(name="keeper", tools=[look], context_window=2_000)
+AGENTS = {"policed": POLICED, "held": HELD, "thrifty": THRIFTY, "fitted": FITTED}
 Play = Callable[[Embedded], Awaitable[RunHandle]]
 
 
 async def _plain(system: Embedded) -> RunHandle:
-    handle = await keeper.start("go", user="alice", state={"a": 1}, context="be brief")
+    handle = await system.runs.start("keeper", "go", user="alice", state={"a": 1}, context="be brief")
     await handle.add_context("hurry")
     await handle.result()
     return handle
 
 
 async def _approved(system: Embedded) -> RunHandle:
-    handle = await keeper.start("go")
+    handle = await system.runs.start("keeper", "go")
     request = await one_pending(system)
     await handle.workflow.signal("answer", "garbage")
     await system.approve(request)
@@ -110,8 +142,21 @@ async def _in_doubt(system: Embedded) -> RunHandle:
     return handle
 
 
+def _long_winded(body: dict[str, Any]) -> Any:
+    """Words enough that results are cleared and turns are summarised."""
+    if "haiku" in body["model"]:
+        return text("it was long")
+    made = sum(message["role"] == "assistant" for message in body["messages"])
+    summarised = "it was long" in str(body["messages"][0])
+    return (
+        text("done")
+        if summarised or made > 5
+        else [text(f"{made} " + "on and on " * 200), tool_use("look", what="x" * 300)]
+    )
+
+
 TOOLS = [[text("Let me see."), tool_use("look", what="a"), tool_use("look", what="b")], tool_use("note_down", what="a")]
-SHAPES: dict[str, tuple[list[object], Play]] = {
+SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude takes
     "answered": ([*TOOLS, text("done")], _plain),
     "answered-after-an-outage": ([tool_use("look", what="a"), text("done")], _plain),
     "bad-calls": ([[tool_use("look"), tool_use("nothing")], text("never")], _plain),
@@ -127,6 +172,18 @@ SHAPES: dict[str, tuple[list[object], Play]] = {
         [*(tool_use("look", what=str(n)) for n in range(8)), tool_use("wipe", what="x"), text("done")],
         _approved,
     ),
+    "policed": ([[tool_use("look", what="a"), tool_use("break_off", order="o")], text("done")], _plain),
+    "held": ([text("done")], _approved),
+    "thrifty": (
+        [
+            [tool_use("price", item="tea"), tool_use("price", item="tea")],
+            [tool_use("mail", to="a"), tool_use("mail", to="b")],
+            [tool_use("note_down", what="a"), tool_use("note_down", what="b")],
+            text("done"),
+        ],
+        _plain,
+    ),
+    "fitted": (_long_winded, _plain),
 }
 
 
@@ -136,7 +193,7 @@ async def record(name: str) -> None:
     limit = 20 if name == "continued" else 4096
     server = await start_server(flags=["--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={limit}"])
     try:
-        async with embedded(keeper, claude=script, server=server) as system:
+        async with embedded(AGENTS.get(name, keeper), claude=script, server=server) as system:
             if name == "answered-after-an-outage" and system.claude is not None:
                 system.claude.interrupt(overloaded(retry_after_ms=10), overloaded(retry_after_ms=10))
             handle = await play(system)

@@ -11,7 +11,7 @@ import pytest
 from tenure import Agent, ToolContext, tool
 from tenure.spec import AgentSpec
 from tenure.testing import embedded
-from tenure.testing.scripted_claude import slow, text, tool_use
+from tenure.testing.scripted_claude import api_error, slow, text, tool_use
 from tenure.tools import Tool
 
 SCENARIOS, UNIT = Path(__file__).parent, Path(__file__).parents[1] / "unit"
@@ -78,6 +78,24 @@ async def test_what_an_agent_says_of_the_model_call_reaches_claude() -> None:
         body = system.claude.requests[0].body
     asked = {name: body[name] for name in ("model", "max_tokens", "temperature")}
     assert {**asked, "effort": body["output_config"]["effort"]} == said
+
+
+async def test_a_model_that_will_not_have_a_tool_strict_gets_it_without() -> None:
+    @tool(effect="read")
+    async def look(what: str) -> str:
+        """Look."""
+        return what
+
+    def refuse_strictness(body: dict[str, Any]) -> Any:
+        if any(told.get("strict") for told in body["tools"]):
+            return api_error(400, "invalid_request_error", "Schema is too complex for compilation")
+        return text("ok") if len(body["messages"]) > 1 else tool_use("look", what="x")
+
+    agent = Agent(name="desk", tools=[look])
+    async with embedded(agent, claude=refuse_strictness) as system:
+        assert (await agent.run("go")).message == "ok"
+        assert system.claude is not None
+        assert ["strict" in request.body["tools"][0] for request in system.claude.requests] == [True, False, False]
 
 
 async def test_a_run_begins_with_the_agent_s_state_and_the_caller_s_over_it() -> None:
