@@ -39,5 +39,10 @@ class Response:
         """All tokens of all model calls, cached or not."""
         return self.usage.total
 
+    @property
+    def cache_hits(self) -> float:
+        """The share of the input tokens that was read from the prompt cache, 0 to 1."""
+        return self.usage.cache_hits
+
     def __str__(self) -> str:
         return self.message

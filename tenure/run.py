@@ -85,6 +85,11 @@ class Usage(Wire):
         """All tokens billed, cached or not."""
         return self.input + self.output + self.cache_read + self.cache_write
 
+    @property
+    def cache_hits(self) -> float:
+        """The share of the input tokens that was read from the prompt cache, 0 to 1."""
+        return self.cache_read / max(self.total - self.output, 1)
+
 
 class ToolFacts(Wire):
     """What the workflow knows of a tool: enough to gate it, nothing of its code.

@@ -219,10 +219,11 @@ async def _follow(system: Tenure, handle: RunHandle, as_json: bool) -> int:
 def _summary(response: Response) -> str:
     from tenure.cli import render
 
+    cached = f" ({response.cache_hits:.0%} of the input cached)" if response.cache_hits else ""
     return (
         f"{response.status} ({response.stop_reason}): {render.count(response.iterations, 'turn')}, "
-        f"{render.count(len(response.tool_calls), 'call')}, {response.tokens_used:,} tokens, ${response.cost:.4f}, "
-        f"{response.latency:.1f} s"
+        f"{render.count(len(response.tool_calls), 'call')}, {response.tokens_used:,} tokens{cached}, "
+        f"${response.cost:.4f}, {response.latency:.1f} s"
     )
 
 
@@ -238,6 +239,7 @@ def _response(response: Response, url: str) -> JsonObject:
         "tool_calls": response.tool_calls,
         "state": response.state,
         "tokens": response.tokens_used,
+        "cache_hits": round(response.cache_hits, 4),
         "cost_usd": str(response.cost),
         "latency_s": response.latency,
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from tenure.approvals.request import Kind
 from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
-from tenure.run import Progress
+from tenure.run import Progress, Usage
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.runtime.store.approvals import Asked
@@ -56,6 +56,7 @@ class Claude:
     row: int
     text: str
     tokens: int
+    cache_hits: float
     cost: int
     stop: str
     kind: Literal["claude"] = "claude"
@@ -186,7 +187,10 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
                 yield _claude(seq, row, standing[1] if standing else {})
                 for number, block in enumerate(tool_calls(row["content"]), seq + 1):
                     done = next(made) if number in rows else {"ok": None, "result": None}
-                    yield Call(number, block["name"], block["input"], done["ok"], done["result"], records.get(number))
+                    given: JsonObject = (
+                        done["input"] if number in rows else block["input"]
+                    )  # not what Claude wrote, where `on_tool_call` changed it
+                    yield Call(number, block["name"], given, done["ok"], done["result"], records.get(number))
             case "user":
                 yield Message(seq, "\n".join(row["texts"]) or f"(a message of {row['blob']['size']:,} bytes)")
             case _:
@@ -194,8 +198,9 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
 
 
 def _claude(seq: int, row: JsonObject, meta: JsonObject) -> Claude:
-    tokens = sum(meta.get("usage", {}).values())
-    return Claude(seq, answer_text(row["content"]), tokens, meta.get("cost", 0), meta.get("stop", ""))
+    usage = Usage.model_validate(meta.get("usage", {}))
+    text, cost, stop = answer_text(row["content"]), meta.get("cost", 0), meta.get("stop", "")
+    return Claude(seq, text, usage.total, usage.cache_hits, cost, stop)
 
 
 def as_document(story: Story, url: str) -> JsonObject:

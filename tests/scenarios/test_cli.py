@@ -215,7 +215,7 @@ async def test_show_tells_what_a_live_run_is_doing(tenure: Tenure, system: Embed
 
     async def look() -> str:
         page = (await tenure("show", run)).stdout
-        return page if "now " in page else ""
+        return page if re.search(r"^now +wait", page, re.MULTILINE) else ""
 
     page = await eventually(look)
     assert re.search(r"^status +running$", page, re.MULTILINE)

@@ -110,9 +110,7 @@ async def test_thirty_turns_read_at_least_85_percent_of_their_input_from_the_pro
     async with embedded(agent, claude=reader(29)):
         response = await agent.run("Read everything.")
     assert response.iterations == 30
-    used = response.usage
-    share = used.cache_read / (used.cache_read + used.cache_write + used.input)
-    assert share >= 0.85, used
+    assert response.cache_hits >= 0.85, response.usage
 
 
 async def test_a_turn_of_many_calls_still_reads_the_conversation_from_the_cache() -> None:

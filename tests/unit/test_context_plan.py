@@ -29,7 +29,7 @@ def conversations(draw: st.DrawFn) -> list[JsonObject]:
 
 def fitted_through(rows: list[JsonObject]) -> list[Fitted]:
     """The conversation as it grows: what is left out after each turn."""
-    ends = [seq for seq, row in enumerate(rows) if row["role"] == "assistant"][1:] + [len(rows)]
+    ends = [*[seq for seq, row in enumerate(rows) if row["role"] == "assistant"][1:], len(rows)]
     found = [Fitted()]
     for end in ends:
         more = plan(rows[:end], found[-1], WINDOW, known=0, fixed=100)
