@@ -186,11 +186,10 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
                 standing = transcript.standing(db, workflow, seq)
                 yield _claude(seq, row, standing[1] if standing else {})
                 for number, block in enumerate(tool_calls(row["content"]), seq + 1):
-                    done = next(made) if number in rows else {"ok": None, "result": None}
-                    given: JsonObject = (
-                        done["input"] if number in rows else block["input"]
-                    )  # not what Claude wrote, where `on_tool_call` changed it
-                    yield Call(number, block["name"], given, done["ok"], done["result"], records.get(number))
+                    open_call: JsonObject = {"ok": None, "result": None, "input": block["input"]}
+                    done = next(made) if number in rows else open_call
+                    # The input it was made with: not always what Claude wrote, because `on_tool_call` may change it.
+                    yield Call(number, block["name"], done["input"], done["ok"], done["result"], records.get(number))
             case "user":
                 yield Message(seq, "\n".join(row["texts"]) or f"(a message of {row['blob']['size']:,} bytes)")
             case _:
