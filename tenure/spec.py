@@ -175,8 +175,16 @@ class AgentSpec(BaseModel):
 
     def offered(self, role: str | None) -> list[JsonObject]:
         """The tool definitions that Claude is sent in a run of this role."""
-        allowed = self.roles.get(role or "", ()) if self.roles else ("*",)
-        return manifests([entry for entry in self.tools if pattern.any_matches(allowed, entry.name)])
+        return self._offers.get(role or "", []) if self.roles else self._offers[None]
+
+    @functools.cached_property
+    def _offers(self) -> dict[str | None, list[JsonObject]]:
+        """By role; None: without roles. Made once, because every model call sends them."""
+        allowed: dict[str | None, tuple[str, ...]] = {**self.roles, None: ("*",)}
+        return {
+            role: manifests([entry for entry in self.tools if pattern.any_matches(patterns, entry.name)])
+            for role, patterns in allowed.items()
+        }
 
     def limits(self, tool: str) -> dict[str, RateLimit]:
         """The rate limits that a call of this tool counts for, by their patterns."""

@@ -19,6 +19,9 @@ import tenure
 from tenure.cli.approvals import answer, approve, deny, pending
 from tenure.cli.demo import demo
 from tenure.cli.dev import dev, worker
+from tenure.cli.doctor import doctor
+from tenure.cli.feedback import feedback
+from tenure.cli.init import init
 from tenure.cli.runs import cancel, run, runs, show
 from tenure.errors import AnswerRefused, TenureError
 
@@ -88,5 +91,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (demo, dev, worker, run, runs, show, cancel, pending, approve, deny, answer):
+for command in (demo, init, dev, worker, run, runs, show, cancel, pending, approve, deny, answer, feedback, doctor):
     main.add_command(command)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from tenure.client.approvals import Approvals
 from tenure.client.connected import Connected
+from tenure.client.feedback import Feedback
 from tenure.client.runs import Runs
 from tenure.errors import StoreUnavailable
 from tenure.runtime.blobs import Blobs
@@ -25,7 +26,7 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictio
 
 @dataclass(frozen=True)
 class Tenure(Connected):
-    """A connection to Temporal and, where there is one, to the store. Facets: `.runs`, `.approvals`."""
+    """A connection to Temporal and, where there is one, to the store. Facets: `.runs`, `.approvals`, `.feedback`."""
 
     @classmethod
     async def connect(cls, settings: Settings | None = None, env: Mapping[str, str] = os.environ) -> Tenure:
@@ -55,6 +56,11 @@ class Tenure(Connected):
     def approvals(self) -> Approvals:
         """See what people are asked, and answer."""
         return Approvals(self)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """Judge finished runs, and see how they were judged."""
+        return Feedback(self)
 
 
 def _store(settings: Settings) -> Store | None:
