@@ -106,7 +106,7 @@ async def _recover(run: RunRow, agent: AgentSpec, state: JsonObject) -> JsonObje
             continue
         if recover is None:
             told = f"required_state {name!r} of {agent.name!r} is missing: start the run with state={{{name!r}: ...}}"
-            raise HookFailed(f"{told}, let a tool set it, or give required_state a function that recovers it")
+            raise HookFailed(f"{told}, or give required_state a function that recovers it")
         known = {**state, **delta}
         missing = Missing(hooks.info_of(run), name, known)
         value = await hooks.ask(agent, f"required_state[{name!r}]", recover, missing)

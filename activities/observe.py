@@ -37,6 +37,10 @@ class Observing:
 
         def write(db: Connection) -> Outcome | None:
             ended = None if ask.again else runs.earlier(db, workflow, ask.first_run)
+            stands = transcript.standing(db, workflow, 0) if ended else None
+            if stands is not None and stands[0] != row:
+                told = "this idempotency key was used for another message or context: use a new one"
+                raise refuse(BadInput(f"{workflow}: {told}"))
             if ended is None:
                 runs.observe(db, workflow, request, snapshot, now(), ask.first_run)
             if ended is None and not ask.again:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure.activities.recall import Recall
 from tenure.errors import Refused
@@ -36,4 +36,6 @@ def now() -> int:
 
 def refuse(error: Refused | Exception, kind: str | None = None) -> ApplicationError:
     """`error` as a failure that no retry heals; `kind` is what the workflow tells refusals apart by."""
-    return ApplicationError(str(error), type=kind or type(error).__name__, non_retryable=True)
+    # BENIGN: a refusal is an answer; the SDK would log it as a failure of the worker, with a traceback.
+    benign = ApplicationErrorCategory.BENIGN
+    return ApplicationError(str(error), type=kind or type(error).__name__, non_retryable=True, category=benign)

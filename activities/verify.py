@@ -29,14 +29,15 @@ class Verifying:
     to: Resources
 
     @activity.defn(name="open_request")
-    async def open_request(self, request: Request) -> None:
-        """A person is asked: from now on `tenure pending` shows it."""
+    async def open_request(self, request: Request) -> str:
+        """A person is asked: from now on `tenure pending` shows it. Returns its id, so that history names it."""
 
         def write(db: Connection) -> None:
             approvals.open_request(db, request)
             runs.waiting(db, request.workflow, waits=True)
 
         await self.to.store.transact(write)
+        return request.id
 
     @activity.defn(name="verify")
     async def verify(self, ask: Verify) -> Verdicts:

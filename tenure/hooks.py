@@ -53,7 +53,11 @@ class Iteration:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that Claude asks for and that fits the tool's schema; the gate has not ruled on it yet."""
+    """A call that Claude asks for and that fits the tool's schema; the gate has not ruled on it yet.
+
+    All calls of a turn are asked about before the first of them is made, so `state` is the one before the turn: a limit that
+    several calls could share belongs into the tool.
+    """
 
     run: RunInfo
     tool: str

@@ -370,6 +370,7 @@ class Record(Wire):
     user: str | None = None
     role: str | None = None
     trace: dict[str, str] = Field(default_factory=dict[str, str])
+    first_run: str = ""
 
 
 class Recorded(Wire):

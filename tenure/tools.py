@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import functools
 import json
@@ -27,26 +28,34 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # what the Messages API accepts
 
 
 class State(MutableMapping[str, Json]):
-    """The run's state as a tool sees it: reads see what earlier calls left, writes are kept as this call's delta."""
+    """The run's state as a tool sees it: what earlier calls left. What is set, or changed in place, is this call's delta."""
 
     def __init__(self, before: JsonObject) -> None:
         self._before = before
-        self.delta: JsonObject = {}
+        self._now: JsonObject = {}  # what was set, and copies of what was handed out
+
+    @property
+    def delta(self) -> JsonObject:
+        """The variables that are not what they were."""
+        same = object()
+        return {key: value for key, value in self._now.items() if self._before.get(key, same) != value}
 
     def __getitem__(self, key: str) -> Json:
-        return self.delta[key] if key in self.delta else self._before[key]
+        if key not in self._now:
+            self._now[key] = copy.deepcopy(self._before[key])  # a tool may change it in place
+        return self._now[key]
 
     def __setitem__(self, key: str, value: Json) -> None:
-        self.delta[key] = value
+        self._now[key] = value
 
     def __delitem__(self, key: str) -> None:
         raise BadInput(f"state[{key!r}] cannot be deleted: set it to None, so that the change is recorded")
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._before, **self.delta})
+        return iter({**self._before, **self._now})
 
     def __len__(self) -> int:
-        return len({**self._before, **self.delta})
+        return len({**self._before, **self._now})
 
 
 @dataclass

@@ -59,6 +59,11 @@ def first_row(request: RunRequest) -> JsonObject:
     return user_row([*request.context, *([request.message] if request.message else [])], request.message_blob)
 
 
+def request_name(request: RunRequest) -> str:
+    """16 hex digits that are equal for starts that ask for the same: message, context, state, user and role."""
+    return name_of([first_row(request), request.state, request.user, request.role])
+
+
 def assistant_row(turn: Turn) -> JsonObject:
     """What Claude said: content blocks exactly as the API gave them; beside it what hooks made of it, and how it was asked."""
     beside = turn.model_dump(mode="json", include={"modified", "state", "fitted"}, exclude_defaults=True)

@@ -36,6 +36,7 @@ async def close(run: RunState, stop: Stop) -> Outcome:
         user=request.user,
         role=request.role,
         trace=request.trace,
+        first_run=workflow.info().first_execution_run_id,
     )
     recorded = await quick("record", record, Recorded)
     if recorded.in_doubt:

@@ -37,7 +37,7 @@ class Event:
     | `decided` | Claude's turn; `text` is what it said, `tools` whom it calls, with `tokens` and `cost` (micro-dollars) |
     | `tool_started` | a call of `tool` is on its way |
     | `tool_finished` | it came to `text`, cut to 2,000 characters; `ok` says whether it succeeded; refused calls only finish |
-    | `waiting` · `resumed` | a person must decide (`await handle.progress()` says what) · the run goes on |
+    | `waiting` · `resumed` | a person must answer `request` (`await system.approvals.find(...)` has it) · the run goes on |
     | `finished` | the run ended as `status` and `stop_reason`; `text` is the final message |
     """
 
@@ -46,6 +46,7 @@ class Event:
     text: str = ""
     tool: str = ""
     tools: tuple[str, ...] = ()
+    request: str = ""
     ok: bool = True
     tokens: int = 0
     cost: int = 0
@@ -61,6 +62,7 @@ class _Reader:
         self._scheduled: dict[int, tuple[str, Payloads]] = {}
         self._tools: dict[int, str] = {}  # row of a result → the tool's name
         self._waits = False
+        self._request = ""  # the id of the one that was opened last
 
     async def read(self, event: HistoryEvent) -> list[Event]:
         at = event.event_time.ToMilliseconds()
@@ -122,6 +124,8 @@ class _Reader:
         if marker.marker_name != LOCAL_MARKER or "result" not in marker.details:
             return []
         activity = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
+        if activity == "open_request":
+            self._request = json.loads(marker.details["result"].payloads[0].data) or ""
         return await self._noted(marker.details["result"], at) if activity == "note" else []
 
     async def _noted(self, result: Payloads, at: int) -> list[Event]:
@@ -144,7 +148,7 @@ class _Reader:
         if names.PENDING.name in fields:
             waits = json.loads(fields[names.PENDING.name].data or b"0") > 0
             if waits != self._waits:
-                yield Event("waiting" if waits else "resumed", at)
+                yield Event("waiting" if waits else "resumed", at, request=self._request)
             self._waits = waits
 
     async def _ended(self, event: HistoryEvent, at: int) -> list[Event]:

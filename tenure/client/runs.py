@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict, Unpack
 
+from pydantic import ValidationError
 from temporalio.common import (
     Priority,
     SearchAttributePair,
@@ -24,13 +26,17 @@ from tenure.client.handle import RunHandle
 from tenure.errors import BadInput, NotFound, TemporalUnavailable
 from tenure.run import RunRequest, Status
 from tenure.runtime import temporal as names
-from tenure.runtime.store import runs
+from tenure.runtime.store import runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.telemetry import carrier
-from tenure.transcript import canonical, clean
+from tenure.transcript import canonical, clean, first_row, request_name
 from tenure.wire import INLINE_LIMIT, MESSAGE_LIMIT, STATE_LIMIT, BlobRef, JsonObject
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+MEMO = "TenureRequest"
+OTHER_REQUEST = (
+    "run {} has this idempotency_key and was started with another message, state, context, user or role: use a new key"
+)
 WORKFLOW_TASK = timedelta(seconds=6)  # a killed worker holds a workflow task at most this long
 
 
@@ -64,24 +70,50 @@ class Runs:
 
         Raises BadInput for a name, message or state that cannot be, TemporalUnavailable when nobody answers.
         """
-        tenant, context = options.get("tenant", "default"), options.get("context")
-        text, blob = self._message(message)
-        request = RunRequest(
-            message=text,
-            message_blob=blob,
-            agent=_name("agent", agent),
-            fingerprint=fingerprint,
-            tenant=_name("tenant", tenant),
-            user=options.get("user"),
-            role=options.get("role"),
-            state=_state(options.get("state") or {}),
-            context=_context([context] if isinstance(context, str) else list(context or [])),
-            trace=carrier(),
-        )
-        key = options.get("idempotency_key")
+        _check_names(options)
+        tenant = _name("tenant", options.get("tenant", "default"))
+        request = self._request(_name("agent", agent), message, fingerprint, tenant, options)
+        key, priority = options.get("idempotency_key"), _priority(options.get("priority"), tenant)
         last = f"k-{_key_hash(tenant, agent, key)}" if key else str(ULID()).lower()
-        priority = _priority(options.get("priority"), tenant)
-        return await self._start(f"{tenant}:run:{agent}:{last}", request, message, priority)
+        workflow = f"{tenant}:run:{agent}:{last}"
+        if key and await self._ended_before(workflow, request):
+            return RunHandle(workflow, self.system)
+        return await self._start(workflow, request, message, priority)
+
+    async def _ended_before(self, workflow: str, request: RunRequest) -> bool:
+        """Whether the store knows how the run ended; Temporal may have forgotten it. Raises BadInput for another request."""
+        if self.system.store is None:
+            return False
+        run, begun = await self.system.store.read(
+            lambda db: (runs.get(db, workflow), transcript.standing(db, workflow, 0))
+        )
+        if run is None or run.outcome is None or begun is None:
+            return False
+        same_state = {**run.initial_state, **request.state} == run.initial_state
+        if begun[0] != first_row(request) or not same_state or (run.user, run.role) != (request.user, request.role):
+            raise BadInput(OTHER_REQUEST.format(workflow))
+        return True
+
+    def _request(
+        self, agent: str, message: str, fingerprint: str | None, tenant: str, options: RunOptions
+    ) -> RunRequest:
+        context, (text, blob) = options.get("context"), self._message(message)
+        try:
+            return RunRequest(
+                message=text,
+                message_blob=blob,
+                agent=agent,
+                fingerprint=fingerprint,
+                tenant=tenant,
+                user=options.get("user"),
+                role=options.get("role"),
+                state=_state(options.get("state") or {}),
+                context=_context([context] if isinstance(context, str) else list(context or [])),
+                trace=carrier(),
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise BadInput(f"{'.'.join(map(str, first['loc']))}={first['input']!r:.80}: {first['msg']}") from error
 
     async def find(self, run: str) -> RunHandle:
         """The run of that id, or whose id ends in it. Raises NotFound, and BadInput when several do."""
@@ -132,6 +164,7 @@ class Runs:
         ]
         if request.fingerprint:
             attributes.append(SearchAttributePair(names.FINGERPRINT, request.fingerprint))
+        asked = request_name(request)
         try:
             await self.system.temporal.start_workflow(
                 "AgentRun",
@@ -143,10 +176,13 @@ class Runs:
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=TypedSearchAttributes(attributes),
                 priority=priority,
+                memo={MEMO: asked},
                 static_summary=f"{request.agent}: {' '.join(message.split())[:120]}",
             )
-        except WorkflowAlreadyStartedError:
-            pass  # the same idempotency key: the run that stands is the answer
+        except WorkflowAlreadyStartedError:  # the same idempotency key: the run that stands is the answer
+            described = await self.system.temporal.get_workflow_handle(workflow).describe()
+            if await described.memo_value(MEMO, asked, type_hint=str) != asked:
+                raise BadInput(OTHER_REQUEST.format(workflow)) from None
         except RPCError as error:
             if error.status is RPCStatusCode.INVALID_ARGUMENT:
                 raise BadInput(f"Temporal refuses the start of {workflow}: {error.message}") from error
@@ -154,8 +190,15 @@ class Runs:
         return RunHandle(workflow, self.system)
 
 
-def _name(what: str, name: str) -> str:
-    if not NAME.fullmatch(name):
+def _check_names(options: RunOptions) -> None:
+    for name in options.keys() - RunOptions.__annotations__.keys():
+        near = difflib.get_close_matches(name, RunOptions.__annotations__, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(RunOptions.__annotations__)}"
+        raise BadInput(f"a run has no option {name!r}: {hint}")
+
+
+def _name(what: str, name: object) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadInput(f"{what} {name!r}: must match {NAME.pattern} (it becomes part of workflow ids)")
     return name
 

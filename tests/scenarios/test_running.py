@@ -71,6 +71,34 @@ async def test_a_client_without_a_store_gets_the_first_run_as_well(tmp_path: Pat
     assert MADE == ["1"]
 
 
+async def test_a_key_that_was_used_for_another_request_is_refused(tmp_path: Path) -> None:
+    async with embedded(desk, claude=PAY, home=tmp_path / ".tenure"):
+        await desk.run("pay 1", idempotency_key="order 19")
+        for other in (
+            {"message": "pay 2"},
+            {"message": "pay 1", "user": "bob"},
+            {"message": "pay 1", "state": {"a": 1}},
+        ):
+            with pytest.raises(BadInput, match="has this idempotency_key and was started with another message"):
+                await desk.run(**other, idempotency_key="order 19")  # type: ignore[arg-type]  # a table of options
+    async with embedded(desk, claude=PAY, home=tmp_path / ".tenure") as system:
+        with pytest.raises(BadInput, match="was started with another message"):
+            await desk.run("pay 2", idempotency_key="order 19")
+        bare = Tenure(system.temporal, system.settings)  # without a store only the worker can know
+        late = await (await bare.runs.start("desk", "pay 2", idempotency_key="order 19")).result()
+        assert (late.status, "used for another message" in late.message) == (Status.FAILED, True)
+        [kept] = await system.runs.list()
+        assert (kept.status, kept.message) == (Status.COMPLETED, "Paid.")
+
+
+async def test_an_option_that_does_not_exist_is_refused_with_the_nearest_name() -> None:
+    async with embedded(desk, claude=PAY) as system:
+        with pytest.raises(BadInput, match="no option 'idempotency_kee': did you mean 'idempotency_key'"):
+            await desk.run("go", idempotency_kee="x")  # type: ignore[call-arg]  # the point of the test
+        with pytest.raises(BadInput, match="user=5"):
+            await system.runs.start("desk", "go", user=5)  # type: ignore[arg-type]  # the point of the test
+
+
 async def test_a_run_has_its_tenant_as_fairness_key_and_the_priority_it_was_started_with() -> None:
     async with embedded(desk, claude=PAY) as system:
         handle = await desk.start("go", tenant="acme", priority=1)
@@ -125,13 +153,15 @@ async def test_events_tell_a_run_as_it_happens() -> None:
             seen.extend([event async for event in handle.events()])
 
         following = asyncio.create_task(collect())
-        await system.approve(await one_pending(system))
+        request = await one_pending(system)
+        await system.approve(request)
         await asyncio.wait_for(following, 30)
         late = [event async for event in handle.events()]
     assert late == seen  # who comes late is told the same
     assert [event.kind for event in seen if event.kind not in ("tool_started", "tool_finished")] == [
         "started", "decided", "decided", "decided", "waiting", "resumed", "decided", "finished",
     ]  # fmt: skip
+    assert {event.request for event in seen if event.kind in ("waiting", "resumed")} == {request.id}
     assert (seen[0].text, seen[1].text, seen[1].tools) == ("go", "I look first.", ("look", "look"))
     finished = [(event.tool, event.text, event.ok) for event in seen if event.kind == "tool_finished"]
     assert sorted(finished[:2]) == [("look", "seen a", True), ("look", "seen b", True)]

@@ -50,7 +50,7 @@ def test_what_a_response_a_handle_and_a_tool_s_context_have() -> None:
         "run_id", "tenant", "user", "role", "idempotency_key", "state", "heartbeat", "finish", "finished"
     }  # fmt: skip
     assert public(Event) == {
-        "kind", "at", "text", "tool", "tools", "ok", "tokens", "cost", "status", "stop_reason"
+        "kind", "at", "text", "tool", "tools", "request", "ok", "tokens", "cost", "status", "stop_reason"
     }  # fmt: skip
     assert public(Tenure) == {
         "approvals", "blobs", "close", "connect", "default", "feedback", "require_store", "runs", "settings", "store",

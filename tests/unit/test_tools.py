@@ -47,6 +47,16 @@ async def ship(
     return {"to": to.street, "size": size.value, "how": how}
 
 
+def test_a_variable_that_is_changed_in_place_is_part_of_the_delta() -> None:
+    before: dict[str, Any] = {"basket": ["tea"], "open": True, "seen": [1]}
+    state = State(before)
+    state["basket"].append("rum")
+    state["open"] = True
+    assert state["seen"] == [1]
+    assert state.delta == {"basket": ["tea", "rum"]}
+    assert before["basket"] == ["tea"]
+
+
 def test_the_schema_is_read_from_hints_and_docstring() -> None:
     schema = ship.manifest["input_schema"]
     assert ship.manifest["description"].startswith("Ship a parcel.\n\nIt goes out today.")

@@ -62,7 +62,8 @@ def observe(
     """A run begins, or goes on under another fingerprint; a second attempt changes nothing."""
     db.execute(
         "INSERT INTO runs (workflow, tenant, agent, fingerprint, user, role, state, trace, status, started_at, first_run)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint,"
+        " first_run = CASE WHEN outcome IS NULL THEN excluded.first_run ELSE first_run END",
         (
             workflow, request.tenant, request.agent, snapshot.fingerprint, request.user, request.role,
             json.dumps(request.state), json.dumps(request.trace), at, first_run,
@@ -86,7 +87,7 @@ def waiting(db: sqlite3.Connection, workflow: str, waits: bool) -> None:
 
 
 def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
-    """A run ended; a run that was refused before it was observed is kept as well."""
+    """A run ended; a run that was refused before it was observed is kept as well. An earlier run of this id stands."""
     outcome = record.outcome
     db.execute(
         "INSERT OR IGNORE INTO runs (workflow, tenant, agent, fingerprint, user, role, state, status, started_at)"
@@ -95,10 +96,10 @@ def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
     )
     db.execute(
         "UPDATE runs SET status = ?, stop_reason = ?, message = ?, iterations = ?, calls = ?, tokens = ?, cost = ?,"
-        " finished_at = ?, outcome = ? WHERE workflow = ?",
+        " finished_at = ?, outcome = ? WHERE workflow = ? AND (first_run IN ('', ?) OR outcome IS NULL)",
         (
             outcome.status, outcome.stop_reason, outcome.message, outcome.iterations, outcome.calls, outcome.usage.total,
-            outcome.cost, outcome.finished_at, outcome.model_dump_json(), workflow,
+            outcome.cost, outcome.finished_at, outcome.model_dump_json(), workflow, record.first_run,
         ),
     )  # fmt: skip
 

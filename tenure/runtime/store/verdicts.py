@@ -75,11 +75,11 @@ def tally(db: sqlite3.Connection, agent: str, tenant: str | None = None, since: 
 def tallies(db: sqlite3.Connection, agent: str | None = None, tenant: str | None = None, since: int = 0) -> list[Tally]:
     """The same for every agent and tenant that has finished runs, by name."""
     asked = {"agent": agent, "tenant": tenant}
-    only = {f"{column} = :{column}": value for column, value in asked.items() if value is not None}
+    only = [f"{column} = :{column}" for column, value in asked.items() if value is not None]
     rows = db.execute(
         "SELECT agent, tenant, sum(worst = 1), sum(worst = 0), count(*) FROM ("
         "SELECT agent, tenant, (SELECT min(good) FROM verdicts WHERE verdicts.workflow = runs.workflow) AS worst"
-        f" FROM runs WHERE {' AND '.join(['finished_at >= :since', *only])}) GROUP BY agent, tenant",
+        f" FROM runs WHERE {' AND '.join(['finished_at >= :since', *only])}) GROUP BY agent, tenant ORDER BY agent, tenant",
         {**asked, "since": since},
     )
     return [Tally(name, whose, good or 0, bad or 0, finished) for name, whose, good, bad, finished in rows]
