@@ -97,6 +97,7 @@ async def serving(
                     await _make_current(client, settings.build_id)
                 yield to
         finally:
+            gc.unfreeze()
             announcing.cancel()
             await to.store.transact(lambda db: agents.withdraw(db, worker))
     finally:

@@ -11,7 +11,6 @@ import os
 
 from tenure import Agent, Response, ToolError, tool
 from tenure.testing.scripted_claude import Script, tool_use
-from tenure.trust.limits import RateLimit
 
 INVOICES = {"I-1": 120_00, "I-2": 75_50}  # cents
 NOTES: list[str] = []
@@ -44,7 +43,7 @@ billing = Agent(
     instructions="You keep the invoices. Say plainly what you could not do, and why.",
     tools=(get_invoice, add_note, void_invoice),
     roles={"viewer": ("get_*",), "clerk": ("get_*", "add_note"), "admin": ("*",)},
-    rate_limits={"void_invoice": RateLimit(limit=1, per=24 * 3600)},  # for each tenant, over all of its runs
+    rate_limits={"void_invoice": "1/day"},  # for each tenant, over all of its runs
 )
 
 REQUEST = "Void invoice I-1, with a note that it was a duplicate."

@@ -287,13 +287,14 @@ async def _agents(ground: Ground) -> Found:
 
 async def _approvers(ground: Ground) -> Found:
     from tenure.approvals.approvers import decode_key
+    from tenure.runtime.store.approvers import registered
 
     if not ground.settings.approver_root:
         return ground.lacking("no root key", "set TENURE_APPROVER_ROOT to the public key that vouches for approvers")
     root = decode_key(ground.settings.approver_root)
     if ground.store is None:
         return _unasked("store")
-    statements = await ground.store.read(_statements)
+    statements = await ground.store.read(registered)
     names = [name for name, statement in statements.items() if _is_vouched(statement, root)]
     told = f"{len(names)} vouched for by the root key{': ' if names else ''}{', '.join(names)}"
     if len(names) < len(statements):
@@ -341,13 +342,9 @@ async def _prices(ground: Ground) -> Found:
 
 
 def _announced(db: Connection) -> list[Announced]:
-    from tenure.runtime.store.agents import FRESH_MS
+    from tenure.runtime.store.agents import FRESH_MS, announced
 
     now = round(time.time() * 1000)
-    rows = db.execute(
-        "SELECT name, fingerprint, manifest, max(seen_at) AS seen_at FROM agents GROUP BY name, fingerprint"
-        " ORDER BY name, seen_at DESC"
-    )
     return [
         Announced(
             row["name"],
@@ -356,12 +353,8 @@ def _announced(db: Connection) -> list[Announced]:
             row["seen_at"],
             row["seen_at"] > now - FRESH_MS,
         )
-        for row in rows
+        for row in announced(db)
     ]
-
-
-def _statements(db: Connection) -> dict[str, str]:
-    return dict(db.execute("SELECT principal, statement FROM approvers WHERE revoked_at IS NULL ORDER BY principal"))
 
 
 def _is_vouched(statement: str, root: Ed25519PublicKey) -> bool:

@@ -15,8 +15,10 @@ from tenure.errors import ConfigError, TenureError
 
 if TYPE_CHECKING:
     from tenure.cli.local import Local
+    from tenure.testing.scripted_claude import Script
 
 EXAMPLE = "examples.support"
+WAYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")  # to reach Claude
 LONGEST_PAUSE = 30.0  # seconds between two tries to start a worker that does not start
 
 
@@ -26,7 +28,8 @@ LONGEST_PAUSE = 30.0  # seconds between two tries to start a worker that does no
 def dev(agents: tuple[str, ...], more: tuple[str, ...]) -> int:
     """Run Temporal with its UI, a store and a worker until Ctrl-C.
 
-    Without --agents it serves examples.support where that can be imported. Runs are kept in `.tenure/`.
+    Without --agents it serves examples.support where that can be imported. Without a key a stand-in plays Claude by the module's
+    `script`, if it has one. Runs are kept in `.tenure/`.
     """
     from tenure.cli.local import run_until_stopped
 
@@ -71,9 +74,8 @@ async def _dev(agents: list[str]) -> int:
 
     with ExitStack() as stack:
         env: dict[str, str] = {}
-        if agents == [EXAMPLE] and not (os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_BASE_URL")):
-            from examples.support import script
-
+        script = None if any(os.environ.get(name) for name in WAYS) else _script(agents)
+        if script is not None:
             claude = stack.enter_context(ScriptedClaude(script, record=False))
             env = {"ANTHROPIC_BASE_URL": claude.base_url, "ANTHROPIC_API_KEY": "scripted"}
         click.echo("starting Temporal, the store and a worker")
@@ -84,6 +86,13 @@ async def _dev(agents: list[str]) -> int:
             finally:
                 click.echo("stopping; runs under way go on with the next worker")
     return 0
+
+
+def _script(agents: list[str]) -> Script | None:
+    """What a stand-in may say without a key: the `script` of the one module that is served."""
+    from tenure.runtime.registry import import_module
+
+    return getattr(import_module(agents[0].partition(":")[0]), "script", None) if len(agents) == 1 else None
 
 
 def _worker_says(line: str) -> None:

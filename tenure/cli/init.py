@@ -35,7 +35,7 @@ async def close_task(task_id: str) -> str:
 
 
 agent = Agent(name="{name}", instructions="You keep a list of tasks. Be brief.", tools=[list_tasks, close_task])
-script = [  # what a stand-in says in Claude's place in test_agent.py, turn by turn
+script = [  # what a stand-in says in Claude's place, in test_agent.py and wherever there is no key
     tool_use("list_tasks"),
     tool_use("close_task", task_id="t1"),
     text("The October invoice is sent: I closed t1."),
@@ -57,7 +57,7 @@ def test_the_agent_closes_a_task(embedded_tenure):
 README = """\
 # {name}: an agent on Tenure
 - `pytest` tests it: no key, no server (needs `pip install pytest`)
-- `export ANTHROPIC_API_KEY=sk-ant-...` for Claude itself, then `tenure dev --agents agent.py`
+- `tenure dev --agents agent.py` serves it: by its script, or by Claude after `export ANTHROPIC_API_KEY=sk-ant-...`
 - `tenure run {name} "The October invoice is out."` in a second terminal, in this folder
 - `tenure runs`, `tenure show RUN` tell what it did; `tenure doctor` tells what is missing
 """
@@ -118,4 +118,4 @@ def _write(folder: Path, name: str) -> None:
 
 def _next(name: str) -> list[str]:
     install = "" if importlib.util.find_spec("pytest") else "pip install pytest && "
-    return [f"cd {name} && {install}pytest", "ANTHROPIC_API_KEY=sk-ant-... tenure dev --agents agent.py"]
+    return [f"cd {name} && {install}pytest", "tenure dev --agents agent.py"]

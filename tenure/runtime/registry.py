@@ -34,7 +34,7 @@ class Registry:
 def load(reference: str) -> list[AgentSpec]:
     """The agents of `MODULE`, or the one at `MODULE:ATTR`; MODULE may be a path to a .py file. Raises ConfigError."""
     module_name, _, attribute = reference.partition(":")
-    module = _import(module_name)
+    module = import_module(module_name)
     if attribute:
         found = getattr(module, attribute, None)
         if not isinstance(found, AgentSpec):
@@ -50,7 +50,8 @@ def _all_of(names: Mapping[str, object], reference: str) -> list[AgentSpec]:
     return agents
 
 
-def _import(name: str) -> ModuleType:
+def import_module(name: str) -> ModuleType:
+    """The module of that name, or of that path to a .py file. Raises ConfigError."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

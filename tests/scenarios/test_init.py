@@ -47,9 +47,7 @@ def test_it_says_what_it_made_and_what_comes_next(here: Path) -> None:
     told = init("my-agent")
     assert (told.exit_code, told.stderr) == (0, "")
     assert told.stdout.startswith("made my-agent/\n")
-    assert told.stdout.endswith(
-        "next\n  cd my-agent && pytest\n  ANTHROPIC_API_KEY=sk-ant-... tenure dev --agents agent.py\n"
-    )
+    assert told.stdout.endswith("next\n  cd my-agent && pytest\n  tenure dev --agents agent.py\n")
     assert all(len(line) <= 80 for line in told.stdout.splitlines())
     assert inside(here / "my-agent") == sorted(FILES)
     assert len((here / "my-agent" / "agent.py").read_text().splitlines()) <= 30
@@ -122,12 +120,12 @@ async def test_what_its_readme_says_works_as_typed(here: Path, monkeypatch: pyte
     assert "`tenure dev --agents agent.py`" in typed
     (agent,) = registry.load("my-agent/agent.py")
     dev = Dev(here / "my-agent")
-    with ScriptedClaude(vars(sys.modules["agent"])["script"]) as claude:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", claude.base_url)
+    with ScriptedClaude("pong") as claude:
         try:
-            await dev.up("--agents", "agent.py")
+            await dev.up("--agents", "agent.py")  # without a key, its own script plays Claude
             told = await dev.type("run", "my-agent", "The October invoice is out.")
             assert (told.returncode, told.stdout) == (0, "The October invoice is sent: I closed t1.\n")
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", claude.base_url)
             doctor = await dev.type("doctor", "--agents", "agent.py")
             assert (doctor.returncode, doctor.stdout.endswith("all is well\n")) == (0, True), doctor.stdout
             assert f"my-agent@{agent.fingerprint[:8]}, exactly as a worker serves it" in doctor.stdout

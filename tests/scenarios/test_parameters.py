@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,12 @@ def test_each_parameter_is_shown_by_a_test(declared: set[str], shown: dict[str, 
     assert declared == set(shown)
     for file, name in shown.values():
         assert f"def {name}(" in (SCENARIOS / f"{file}.py").read_text(), (file, name)
+
+
+def test_the_typed_constructor_takes_every_parameter() -> None:
+    tree = ast.parse(Path(inspect.getfile(AgentSpec)).read_text())
+    [written] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    assert {argument.arg for argument in written.args.kwonlyargs} == set(AgentSpec.model_fields)
 
 
 async def test_what_an_agent_says_of_the_model_call_reaches_claude() -> None:

@@ -36,6 +36,14 @@ def fresh(db: sqlite3.Connection, name: str, at: int) -> list[str]:
     return [row[0] for row in rows]
 
 
+def announced(db: sqlite3.Connection) -> list[sqlite3.Row]:
+    """name, fingerprint, manifest (JSON) and seen_at of every agent that a worker has announced, by name, the newest first."""
+    return db.execute(
+        "SELECT name, fingerprint, manifest, max(seen_at) AS seen_at FROM agents GROUP BY name, fingerprint"
+        " ORDER BY name, seen_at DESC"
+    ).fetchall()
+
+
 def names(db: sqlite3.Connection) -> list[str]:
     """Every agent ever announced."""
     return [row[0] for row in db.execute("SELECT DISTINCT name FROM agents ORDER BY name")]

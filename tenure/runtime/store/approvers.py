@@ -26,6 +26,11 @@ def revoke(db: sqlite3.Connection, principal: str, at: int) -> bool:
     return done.rowcount == 1
 
 
+def registered(db: sqlite3.Connection) -> dict[str, str]:
+    """The statements of all principals that are not revoked."""
+    return dict(db.execute("SELECT principal, statement FROM approvers WHERE revoked_at IS NULL ORDER BY principal"))
+
+
 def statement(db: sqlite3.Connection, principal: str) -> str | None:
     """The statement of a principal that is registered and not revoked."""
     row = db.execute(
