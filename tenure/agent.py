@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Unpack
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from tenure.client import RunHandle, Tenure
 from tenure.client.runs import RunOptions
 from tenure.response import Response
-from tenure.spec import AgentSpec
+from tenure.spec import DEFAULT_MODEL, AgentSpec, Hook
+from tenure.tools import Function, Tool
+from tenure.trust.limits import RateLimit
+from tenure.wire import Json
 
 
 class Agent(AgentSpec):
@@ -17,6 +21,34 @@ class Agent(AgentSpec):
     The three ways to run it take `tenant`, `user`, `role`, `state`, `context` and `idempotency_key` (see `RunOptions`), and
     `client` where the default connection is not the one that is meant.
     """
+
+    if TYPE_CHECKING:  # what may be written is wider than what is kept
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            model: str = DEFAULT_MODEL,
+            instructions: str = "",
+            tools: Iterable[Tool | Function] = (),
+            max_iterations: int = 10,
+            max_tokens: int = 4096,
+            timeout: float = 60.0,
+            error_threshold: int = 3,
+            temperature: float | None = None,
+            effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None,
+            context_window: int | None = None,
+            state: Mapping[str, Json] = ...,
+            required_state: Iterable[str] | Mapping[str, Hook | None] = (),
+            roles: Mapping[str, Iterable[str]] = ...,
+            rate_limits: Mapping[str, RateLimit | str] = ...,
+            until: Hook | None = None,
+            on_iteration: Hook | None = None,
+            on_tool_call: Hook | None = None,
+            on_error: Hook | None = None,
+            on_response: Hook | None = None,
+            evaluate: Hook | None = None,
+        ) -> None: ...
 
     async def run(self, message: str, *, client: Tenure | None = None, **options: Unpack[RunOptions]) -> Response:
         """Start a run and wait for its Response, through every crash in between."""

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
@@ -72,34 +72,6 @@ class AgentSpec(BaseModel):
     on_error: Hook | None = None
     on_response: Hook | None = None
     evaluate: Hook | None = None
-
-    if TYPE_CHECKING:  # what may be written is wider than what is kept
-
-        def __init__(
-            self,
-            *,
-            name: str,
-            model: str = DEFAULT_MODEL,
-            instructions: str = "",
-            tools: Iterable[Tool | Function] = (),
-            max_iterations: int = 10,
-            max_tokens: int = 4096,
-            timeout: float = 60.0,
-            error_threshold: int = 3,
-            temperature: float | None = None,
-            effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None,
-            context_window: int | None = None,
-            state: Mapping[str, Json] = ...,
-            required_state: Iterable[str] | Mapping[str, Hook | None] = (),
-            roles: Mapping[str, Iterable[str]] = ...,
-            rate_limits: Mapping[str, RateLimit | str] = ...,
-            until: Hook | None = None,
-            on_iteration: Hook | None = None,
-            on_tool_call: Hook | None = None,
-            on_error: Hook | None = None,
-            on_response: Hook | None = None,
-            evaluate: Hook | None = None,
-        ) -> None: ...
 
     @model_validator(mode="wrap")
     @classmethod

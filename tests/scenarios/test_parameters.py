@@ -72,7 +72,7 @@ def test_each_parameter_is_shown_by_a_test(declared: set[str], shown: dict[str, 
 
 
 def test_the_typed_constructor_takes_every_parameter() -> None:
-    tree = ast.parse(Path(inspect.getfile(AgentSpec)).read_text())
+    tree = ast.parse(Path(inspect.getfile(Agent)).read_text())
     [written] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
     assert {argument.arg for argument in written.args.kwonlyargs} == set(AgentSpec.model_fields)
 
