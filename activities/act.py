@@ -30,8 +30,9 @@ from tenure.hooks import ON_ERROR, Retry, Stop, Tell, ToolFailure
 from tenure.run import Act, Effect, Result
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, effects, transcript, uses
-from tenure.tools import State, ToolContext
-from tenure.transcript import result_of, result_row
+from tenure.state import State
+from tenure.tools import ToolContext
+from tenure.transcript import result_of, result_row, was_made
 
 Arguments: TypeAlias = dict[str, Any]  # typed by the tool's own signature
 DEATHS = 100  # attempts of a read that may vanish without a word; the store's outages count as well
@@ -56,7 +57,7 @@ class Acting:
                 raise Unavailable(f"row {ask.seq} of {workflow} is neither in the store nor in history")
             run, agent = await resolve(self.to, found.run, workflow)
             job = job_of(ask, found.turn, found.deltas, run, agent)
-            if found.stands is not None and found.stands["id"] == job.block["id"]:
+            if found.stands is not None and was_made(found.stands, job.block["id"]):
                 return result_of(found.stands)
             result = await self._make(job, beat)
         if activity.is_cancelled():
@@ -96,9 +97,7 @@ class Acting:
         return await self._keep(job, await self._attempt(job, beat, arguments))
 
     async def _change(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
-        begun = await self.to.store.transact(
-            lambda db: _take(db, job) or effects.begin(db, job.start())
-        )  # one transaction: what is counted is what is begun
+        begun = await self.to.store.transact(functools.partial(_begin, job=job))
         match begun:
             case uses.Limited():
                 return _limited(begun)
@@ -139,11 +138,12 @@ class Acting:
         """What the agent's `on_error` makes of it. Raises for another attempt."""
         try:
             said = await hooks.choose(job.agent, "on_error", _failure(job, failed), ON_ERROR)
+            said = Stop(hooks.words(job.agent, "on_error", said.reason)) if isinstance(said, Stop) else said
         except HookFailed as error:
             said = Stop(str(error))
         match said:
             case Stop(reason=reason):
-                return failed.result.model_copy(update={"stop": outcome.short(reason) or "on_error"})
+                return failed.result.model_copy(update={"stop": reason or "on_error stopped the run"})
             case Retry() if failed.is_safe_to_repeat(job) and job.number < TRIES:
                 await self._withdraw(job, failed)
             case None if failed.is_repeated_by_itself(job):
@@ -167,7 +167,7 @@ class Acting:
             if settle and not effects.settle(db, job.key, settle, status, text, now()):
                 return None
             stands = transcript.standing(db, job.workflow, job.seq)
-            if stands is not None and stands[0].get("id") == job.block["id"]:
+            if stands is not None and was_made(stands[0], job.block["id"]):
                 return result_of(stands[0])
             transcript.replace(db, job.workflow, [(job.seq, result_row(job.block["id"], result))])
             return result
@@ -194,6 +194,13 @@ async def _insisting(write: Callable[[], Awaitable[Result | None]]) -> Result | 
 
 def _take(db: Connection, job: Job) -> uses.Limited | None:
     return uses.take(db, job.key, job.who, job.tool.name, job.agent.limits(job.tool.name), now())
+
+
+def _begin(db: Connection, job: Job) -> effects.Begun | uses.Limited:
+    """Count and begin in one transaction: a limit holds back what would start now, and nothing that happened already."""
+    start = job.start()
+    held = _take(db, job) if isinstance(effects.foresee(db, start), effects.Go) else None
+    return held or effects.begin(db, start)
 
 
 def _limited(held: uses.Limited) -> Result:

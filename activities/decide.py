@@ -54,13 +54,16 @@ class Deciding:
         state = state_of(rows, run.initial_state)
         try:
             await self._tell_iteration(ask, run, agent, rows, state)
-            if agent.until is not None and await hooks.ask(agent, "until", agent.until, state):
+            if agent.until is not None and await hooks.holds(agent, "until", agent.until, state):
                 return Turn(until=True)
             recovered = await _recover(run, agent, state)
         except HookFailed as error:
             return Turn(halted=str(error))
-        sent = await calling.fit(self.to, run, agent, rows, ask.tokens)
-        reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages))
+        deadline = (
+            asyncio.get_running_loop().time() + agent.timeout
+        )  # of the iteration: a summary takes its share of it
+        sent = await calling.fit(self.to, run, agent, rows, ask, deadline)
+        reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages), deadline)
         checked = await _check(run, agent, reply, {**state, **recovered})
         turn = Turn(
             content=reply.content,
@@ -93,13 +96,22 @@ def iteration(
 ) -> Iteration:
     """What `on_iteration` is told of the iteration whose rows stand last."""
     last = max((seq for seq, row in enumerate(rows) if row["role"] == "assistant"), default=0)
-    made = len(tool_calls(rows[last].get("content", [])))
+    made = sum(row["role"] == "tool" for row in rows[last:])  # a run may end in the middle of a turn
     calls = tool_calls_of(rows, to.blobs)
     return Iteration(hooks.info_of(run), number, status, calls[len(calls) - made :] if made else [], state)
 
 
 async def _recover(run: RunRow, agent: AgentSpec, state: JsonObject) -> JsonObject:
     """The delta that sets what is missing of `required_state`. Raises HookFailed when something stays missing."""
+    try:
+        async with asyncio.timeout(hooks.bound(agent)):
+            return await _recovered(run, agent, state)
+    except TimeoutError:
+        told = f"required_state of {agent.name!r} took longer than {hooks.bound(agent):g} s to recover"
+        raise HookFailed(told) from None
+
+
+async def _recovered(run: RunRow, agent: AgentSpec, state: JsonObject) -> JsonObject:
     delta: JsonObject = {}
     for name, recover in agent.required_state.items():
         if state.get(name) is not None:
@@ -137,7 +149,7 @@ class _Checked:
 
 async def _check(run: RunRow, agent: AgentSpec, reply: Reply, state: JsonObject) -> _Checked:
     """What becomes of the turn's calls before the gate: those that do not fit, and what `on_tool_call` says of the rest."""
-    found = _Checked(problems=_problems(agent, reply))
+    found = _Checked(problems=_problems(agent, run.role, reply))
     if agent.on_tool_call is None:
         return found
     try:
@@ -160,7 +172,7 @@ async def _ask_about(
     told = ToolCall(hooks.info_of(run), block["name"], block["input"], state)
     said = await hooks.choose(agent, "on_tool_call", told, ON_TOOL_CALL)
     if isinstance(said, Reject):
-        found.rejected[index] = f"rejected: {said.reason[: hooks.WORDS_LIMIT]}"
+        found.rejected[index] = f"rejected: {hooks.words(agent, 'on_tool_call', said.reason)}"
     given = hooks.modified(agent, block["name"], said)
     if given is not None and given != block["input"]:
         found.modified[index] = given
@@ -208,18 +220,19 @@ def _record(db: Connection, workflow: str, ask: Decide, turn: Turn) -> Turn:
     return turn
 
 
-def _problems(agent: AgentSpec, reply: Reply) -> dict[int, str]:
+def _problems(agent: AgentSpec, role: str | None, reply: Reply) -> dict[int, str]:
     calls = tool_calls(reply.content)
-    found = {index: problem for index, call in enumerate(calls) if (problem := _problem(agent, call))}
+    found = {index: problem for index, call in enumerate(calls) if (problem := _problem(agent, role, call))}
     if reply.stop == "max_tokens" and calls:
         found[len(calls) - 1] = "this call was cut at max_tokens and not made: write less, or one call at a time"
     return found
 
 
-def _problem(agent: AgentSpec, call: JsonObject) -> str | None:
+def _problem(agent: AgentSpec, role: str | None, call: JsonObject) -> str | None:
     tool = agent.tool.get(call["name"])
     if tool is None:
-        return f"there is no tool {call['name']!r}; there are: {', '.join(agent.tool) or 'none'}"
+        offered = [told["name"] for told in agent.offered(role)]
+        return f"there is no tool {call['name']!r}; there are: {', '.join(offered) or 'none'}"
     try:
         tool.arguments(call["input"])
         digest(call["input"])

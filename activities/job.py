@@ -14,7 +14,7 @@ from tenure.runtime.store import Connection, effects, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.tools import Tool
-from tenure.transcript import state_of, tool_calls
+from tenure.transcript import calls_made, state_of
 from tenure.wire import JsonObject
 
 STARTS = 10  # starts of an idempotent tool that may vanish without a word
@@ -88,7 +88,7 @@ def job_of(ask: Act, turn: JsonObject, deltas: list[JsonObject], run: RunRow, ag
     """The attempt that the current activity is. Refuses a call that is not the one ruled on."""
     info = activity.info()
     workflow, seq = run.workflow, ask.seq + 1 + ask.call
-    block = asked(turn, ask.call)
+    block = calls_made(turn)[ask.call]
     bound = call_digest(run.tenant, workflow, seq, block["name"], block["input"])
     if bound != ask.digest or info.activity_type != f"tool.{block['name']}":
         told = f"row {ask.seq} asks for {block['name']!r} with digest {bound[:12]}…: that was not ruled on"
@@ -106,10 +106,3 @@ def job_of(ask: Act, turn: JsonObject, deltas: list[JsonObject], run: RunRow, ag
         state=state_of(deltas, run.initial_state),
         number=info.attempt,
     )
-
-
-def asked(turn: JsonObject, index: int) -> JsonObject:
-    """The call as it is made: Claude's, with the input that `on_tool_call` put in its place, if it did."""
-    block = tool_calls(turn["content"])[index]
-    given = turn.get("modified", {}).get(str(index))
-    return block if given is None else {**block, "input": given}

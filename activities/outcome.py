@@ -15,7 +15,7 @@ from tenure.activities.job import Job
 from tenure.errors import BadInput
 from tenure.run import Effect, Result
 from tenure.runtime.blobs import Blobs
-from tenure.tools import ToolContext, state_delta
+from tenure.tools import ToolContext
 from tenure.wire import INLINE_LIMIT, BlobRef, Json
 
 WORDS_LIMIT = 8_000  # characters of an error, or of the message with which a tool finishes the run
@@ -67,8 +67,7 @@ def witnessed(job: Job) -> Result:
 def _returned(job: Job, ctx: ToolContext, value: Any, blobs: Blobs) -> Result | Failed:  # Any: the tool's own value
     try:
         checked = job.tool.result(value)
-        size = len(json.dumps(job.state))
-        delta = state_delta(job.tool.name, ctx.state, size) if ctx.state.delta else {}
+        delta = ctx.state.delta(job.tool.name)
     except BadInput as error:
         return _broken(job, "unexpected", str(error))
     failed = isinstance(checked, dict) and checked.get("success") is False  # pyright: ignore[reportUnknownMemberType]  # JSON

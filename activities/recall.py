@@ -62,7 +62,7 @@ class Recall:
         def write(db: Connection) -> None:
             if told.request is not None and told.snapshot is not None:
                 request = told.request.model_copy(update={"state": told.initial_state})
-                runs.observe(db, workflow, request, told.snapshot, round(time.time() * 1000))
+                runs.observe(db, workflow, request, told.snapshot, round(time.time() * 1000), told.first_run)
             transcript.replace(db, workflow, list(told.rows.items()))
 
         await store.transact(write)

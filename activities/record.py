@@ -11,6 +11,7 @@ from tenure.activities.resources import Resources, now
 from tenure.run import Note, Record, Recorded
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
+from tenure.transcript import was_made
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,21 @@ class Recording:
 
     @activity.defn(name="note")
     async def note(self, note: Note) -> Note:
-        """Write a row the workflow made itself. Returned, so that history holds it once and can restore it."""
-        workflow = activity.info().workflow_id or ""
-        await self.to.store.transact(functools.partial(transcript.put, workflow=workflow, seq=note.seq, row=note.row))
-        return note
+        """Write a row the workflow made itself, unless the call it is about was made: then that result stands.
+
+        What stands is returned, so that history holds it once and can restore it.
+        """
+        return await self.to.store.transact(
+            functools.partial(_stands, workflow=activity.info().workflow_id or "", note=note)
+        )
+
+
+def _stands(db: Connection, workflow: str, note: Note) -> Note:
+    found = transcript.standing(db, workflow, note.seq)
+    if found is not None and "id" in note.row and was_made(found[0], note.row["id"]):
+        return Note(seq=note.seq, row=found[0])
+    transcript.replace(db, workflow, [(note.seq, note.row)])
+    return note
 
 
 def _tell(workflow: str, record: Record) -> None:

@@ -18,11 +18,10 @@ from tenure.run import STATUS_OF, StopReason
 from tenure.runtime.store import runs, verdicts
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
-from tenure.transcript import clean, state_of
+from tenure.transcript import state_of
 from tenure.wire import INLINE_LIMIT, JsonObject
 
 FINAL = {StopReason.ANSWERED, StopReason.FINISHED}
-SOURCE = "evaluate"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Responding:
             run, agent, rows = await self._found(ask.seq, ask.head)
             state = state_of(rows, run.initial_state)
             try:
-                if agent.on_iteration is not None:
+                if agent.on_iteration is not None and ask.iteration:
                     told = iteration(run, rows, ask.iteration, STATUS_OF[ask.reason], state, self.to)
                     await hooks.ask(agent, "on_iteration", agent.on_iteration, told)
                 if ask.reason not in FINAL:
@@ -57,13 +56,13 @@ class Responding:
                 return Evaluated()
             response = response_of(run.workflow, ask.outcome, rows, run.initial_state, self.to.blobs)
             try:
-                verdict = _verdict(agent, await hooks.ask(agent, SOURCE, agent.evaluate, response))
+                verdict = _verdict(agent, await hooks.ask(agent, verdicts.EVALUATE, agent.evaluate, response))
             except HookFailed as error:
                 return Evaluated(why=str(error))
             good = verdict.good
             if good is not None:
                 await self.to.store.transact(
-                    lambda db: verdicts.put(db, run.workflow, SOURCE, good, verdict.why, now())
+                    lambda db: verdicts.put(db, run.workflow, verdicts.EVALUATE, good, verdict.why, now())
                 )
             return verdict
 
@@ -80,18 +79,19 @@ class Responding:
 def _judged(agent: AgentSpec, said: Any) -> Responded:  # Any: one of ON_RESPONSE, or None
     match said:
         case Rewrite(message=message):
-            return Responded(rewritten=_words(agent, "Rewrite", message))
+            return Responded(rewritten=_message(agent, message))
         case Hold(reason=why):
-            return Responded(held=_words(agent, "Hold", why) or "on_response holds it")
+            return Responded(held=hooks.words(agent, "on_response", why) or "on_response holds it")
         case _:
             return Responded()
 
 
-def _words(agent: AgentSpec, what: str, words: object) -> str:
-    if not isinstance(words, str) or len(words.encode("utf-8", "replace")) > INLINE_LIMIT:
+def _message(agent: AgentSpec, message: object) -> str:
+    said = hooks.words(agent, "on_response", message, INLINE_LIMIT)
+    if said != message or len(said.encode()) > INLINE_LIMIT:
         rule = f"a text of at most {INLINE_LIMIT:,} bytes"
-        raise HookFailed(f"on_response of {agent.name!r} returned {what}({words!r:.60}...): it takes {rule}")
-    return clean(words)
+        raise HookFailed(f"on_response of {agent.name!r} rewrote the answer to something else than {rule}")
+    return said
 
 
 def _verdict(agent: AgentSpec, said: Any) -> Evaluated:  # Any: not yet validated
@@ -101,7 +101,7 @@ def _verdict(agent: AgentSpec, said: Any) -> Evaluated:  # Any: not yet validate
         case bool():
             return Evaluated(good=said)
         case Evaluation(good=bool() as good, note=str() as note):
-            return Evaluated(good=good, why=clean(note[: hooks.WORDS_LIMIT]))
+            return Evaluated(good=good, why=hooks.words(agent, verdicts.EVALUATE, note))
         case _:
             allowed = "None, True, False or Evaluation(good, note)"
             raise HookFailed(f"evaluate of {agent.name!r} returned {said!r:.200}: return {allowed} (tenure.hooks)")

@@ -16,7 +16,7 @@ from tenure.wire import JsonObject
 
 AFTER_CLEARING = 0.75  # share of the window that results are cleared down to
 AFTER_SUMMARY = 0.5  # share of the window that the turns left as they are may take
-LEAST_SUMMARISED = 0.1  # share of the window that a summary must replace
+LEAST_SUMMARISED = 0.25  # share of the window that a summary must replace
 BYTES_IN = 3  # bytes a token, where content comes in: guessed too large
 BYTES_OUT = 4  # where content goes out: what is freed is guessed too small
 

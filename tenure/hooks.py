@@ -1,7 +1,8 @@
 """Hooks: what an agent's own functions are told at the edges of a turn, and what they may decide.
 
 Rules of this file: plain values. Hooks run inside activities, at least once, for at most 10 s (or the agent's `timeout`, when
-that is shorter); what they decide is recorded and then stands. A hook that raises, hangs or returns something else ends the run.
+that is shorter); what they decide is recorded and then stands. They get copies. A hook that raises, hangs or returns something
+else ends the run by its name; `evaluate` comes after the end and can only leave the run without a verdict.
 
 | parameter | is given | may return |
 |---|---|---|
@@ -9,7 +10,7 @@ that is shorter); what they decide is recorded and then stands. A hook that rais
 | `on_tool_call` | ToolCall | None or Allow(), Modify(input), Reject(reason) |
 | `on_error` | ToolFailure | None or Tell(), Retry(), Stop(reason) |
 | `on_response` | Answer | None or Approve(), Rewrite(message), Hold(reason) |
-| `until` | the state | bool |
+| `until` | the state | bool, or None for False |
 | `required_state` | Missing | the value |
 | `evaluate` | the Response | None, bool or Evaluation(good, note) |
 """
@@ -22,6 +23,7 @@ from typing import Literal
 from tenure.run import Outcome, Status, StopReason
 from tenure.wire import JsonObject, Wire
 
+SECONDS = 10.0  # that all hooks of one kind may take in one turn: they decide; what takes longer belongs into a tool
 HOOKS = ("until", "on_iteration", "on_tool_call", "on_error", "on_response", "evaluate")
 
 
@@ -171,7 +173,8 @@ ON_RESPONSE = (Approve, Rewrite, Hold)
 
 
 class Respond(Wire):
-    """Ask the agent's own functions about how the run ends. `reason` and `message` are the end as it stands."""
+    """Ask the agent's own functions about how the run ends. `reason` and `message` are the end as it stands; `iteration` is the
+    last one, or 0 when `on_iteration` has heard of it already."""
 
     seq: int
     head: str

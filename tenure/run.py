@@ -290,6 +290,7 @@ class RunState(BaseModel):
     seq: int = 0  # rows of transcript so far
     head: str = ""
     iteration: int = 0
+    heard: int = 0  # iterations that `on_iteration` has been told of
     errors: int = 0  # failed tool calls in a row
     usage: Usage = Usage()
     cost: int = 0

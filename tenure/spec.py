@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from tenure.errors import ConfigError
 from tenure.hooks import HOOKS
 from tenure.run import Snapshot
-from tenure.tools import Function, Tool, manifests
+from tenure.tools import LONGEST, Function, Tool, manifests
 from tenure.transcript import canonical
 from tenure.trust import pattern
 from tenure.trust.limits import RateLimit
@@ -52,12 +52,12 @@ class AgentSpec(BaseModel):
     )
 
     name: str
-    model: str = DEFAULT_MODEL
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
     instructions: str = ""
     tools: tuple[Tool, ...] = ()
     max_iterations: int = Field(default=10, ge=1, le=10_000)
     max_tokens: int = Field(default=4096, ge=1)
-    timeout: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    timeout: float = Field(default=60.0, gt=0, le=LONGEST, allow_inf_nan=False)
     error_threshold: int = Field(default=3, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=1)
     effort: str | None = None
@@ -86,7 +86,7 @@ class AgentSpec(BaseModel):
         if "tools" in data:
             data = {**data, "tools": tuple(_as_tool(item) for item in _listed("tools", data["tools"]))}
         if "required_state" in data and not isinstance(data["required_state"], Mapping):
-            data = {**data, "required_state": dict.fromkeys(_listed("required_state", data["required_state"]))}
+            data = {**data, "required_state": _names("required_state", data["required_state"])}
         try:
             spec = handler(data)
         except ValidationError as error:
@@ -119,6 +119,8 @@ class AgentSpec(BaseModel):
         for name in HOOKS:
             _check_hook(f"agent {self.name!r}: {name}", getattr(self, name))
         for name, recover in self.required_state.items():
+            if not name:
+                raise ConfigError(f"agent {self.name!r}: required_state names a variable '': give it a name")
             _check_hook(f"agent {self.name!r}: required_state[{name!r}]", recover)
 
     def _check_state(self) -> None:
@@ -195,6 +197,14 @@ def _listed(what: str, items: Any) -> Iterable[Any]:  # Any: not yet validated
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
         raise ConfigError(f"{what}={items!r:.80}: must be a list")
     return items  # pyright: ignore[reportUnknownVariableType]  # each item is checked where it is used
+
+
+def _names(what: str, items: Any) -> dict[str, None]:  # Any: not yet validated
+    names = list(_listed(what, items))
+    wrong = next((name for name in names if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise ConfigError(f"{what}={items!r:.80}: {wrong!r:.40} is no name of a variable: write strings")
+    return dict.fromkeys(names)
 
 
 def _named(hook: Hook | None) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import functools
 import json
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
@@ -19,43 +18,15 @@ from tenure import schema
 from tenure.errors import BadInput, ConfigError
 from tenure.run import Effect, ToolFacts
 from tenure.schema import Function
+from tenure.state import State
 from tenure.transcript import clean
 from tenure.trust import paths
 from tenure.trust.pattern import PATTERN
-from tenure.wire import STATE_LIMIT, Json, JsonObject
+from tenure.wire import Json, JsonObject
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # what the Messages API accepts
-
-
-class State(MutableMapping[str, Json]):
-    """The run's state as a tool sees it: what earlier calls left. What is set, or changed in place, is this call's delta."""
-
-    def __init__(self, before: JsonObject) -> None:
-        self._before = before
-        self._now: JsonObject = {}  # what was set, and copies of what was handed out
-
-    @property
-    def delta(self) -> JsonObject:
-        """The variables that are not what they were."""
-        same = object()
-        return {key: value for key, value in self._now.items() if self._before.get(key, same) != value}
-
-    def __getitem__(self, key: str) -> Json:
-        if key not in self._now:
-            self._now[key] = copy.deepcopy(self._before[key])  # a tool may change it in place
-        return self._now[key]
-
-    def __setitem__(self, key: str, value: Json) -> None:
-        self._now[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        raise BadInput(f"state[{key!r}] cannot be deleted: set it to None, so that the change is recorded")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**self._before, **self._now})
-
-    def __len__(self) -> int:
-        return len({**self._before, **self._now})
+LONGEST = 86_400  # seconds that an attempt, or an iteration, may be given
+OPTIONS = {"name": str, "description": str, "idempotent": bool, "retries": int, "poll": bool, "cache": bool}
 
 
 @dataclass
@@ -111,6 +82,7 @@ class Tool:
 
     def __post_init__(self) -> None:
         settle = functools.partial(object.__setattr__, self)
+        _check_types(self)
         if isinstance(self.function, Tool) or not callable(self.function):
             kind = type(self.function).__name__
             raise ConfigError(f"function={self.function!r:.80} must be a function, not {kind}; options go by keyword")
@@ -214,20 +186,6 @@ def manifests(tools: Iterable[Tool]) -> list[JsonObject]:
     ]
 
 
-def state_delta(tool: str, state: State, size_before: int) -> JsonObject:
-    """What the call changed, as JSON. Raises BadInput above 64 KB for the run's whole state."""
-    try:
-        delta = clean(json.loads(json.dumps(state.delta, allow_nan=False)))
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{tool} left a state that is not JSON: {error}") from error
-    size = size_before + len(json.dumps(delta))
-    if size > STATE_LIMIT:
-        raise BadInput(
-            f"{tool} grows the run's state to {size:,} bytes: at most {STATE_LIMIT:,}; keep large values outside"
-        )
-    return delta
-
-
 @overload
 def tool(function: Function, /) -> Tool: ...
 @overload
@@ -247,6 +205,10 @@ def tool(
 ) -> Callable[[Function], Tool]: ...
 def tool(function: Function | None = None, /, **options: Any) -> Tool | Callable[[Function], Tool]:
     """Make a typed function a Tool: `@tool` or `@tool(effect="read", ...)`; the options are the fields of `Tool`."""
+    known = Tool.__dataclass_fields__.keys() - {"function"}
+    for option in options.keys() - known:
+        near = difflib.get_close_matches(option, known, 1)
+        raise ConfigError(f"@tool has no option {option!r}" + (f": did you mean {near[0]!r}?" if near else ""))
     if function is not None:
         return Tool(function, **options)
 
@@ -261,6 +223,19 @@ def _effect(name: str, effect: str) -> Effect:
         return Effect(effect)
     except ValueError:
         raise ConfigError(f"tool {name!r}: effect={effect!r} must be one of {', '.join(Effect)}") from None
+
+
+def _check_types(made: Tool) -> None:
+    """A flag that is merely truthy would mean one thing here and another in the workflow, where it is read as JSON."""
+    for option, kind in OPTIONS.items():
+        value = getattr(made, option)
+        if type(value) is not kind:
+            told = f"{option}={value!r:.80} must be {kind.__name__}, not {type(value).__name__}"
+            raise ConfigError(f"tool {made.name or made.function!r}: {told}")
+    if made.timeout is not None and type(made.timeout) not in (int, float):
+        raise ConfigError(
+            f"tool {made.name or made.function!r}: timeout={made.timeout!r:.80} must be a number of seconds"
+        )
 
 
 def _names(tool: str, option: str, given: Iterable[str] | None) -> frozenset[str] | None:
@@ -280,8 +255,8 @@ def _faults(made: Tool) -> Iterator[str]:
 
 
 def _limit_faults(made: Tool) -> Iterator[str]:
-    if made.timeout is not None and not 0 < made.timeout < float("inf"):
-        yield f"timeout={made.timeout!r} must be a positive number of seconds"
+    if made.timeout is not None and not 0 < made.timeout <= LONGEST:
+        yield f"timeout={made.timeout!r} must be a positive number of seconds, at most {LONGEST:,} (a day)"
     if made.retries < 0:
         yield f"retries={made.retries!r} must be 0 or more"
 

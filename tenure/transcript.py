@@ -83,12 +83,23 @@ def result_of(row: JsonObject) -> Result:
 
 def problem_row(tool_use_id: str, problem: str) -> JsonObject:
     """A call that was not made, and why."""
-    return result_row(tool_use_id, Result(ok=False, value=problem))
+    return {**result_row(tool_use_id, Result(ok=False, value=problem)), "made": False}
+
+
+def was_made(row: JsonObject, tool_use_id: str) -> bool:
+    """Whether the row is the result of that call, and not the word that it was not made."""
+    return row.get("id") == tool_use_id and row.get("made", True)
 
 
 def tool_calls(content: Sequence[JsonObject]) -> list[JsonObject]:
     """The `tool_use` blocks of an assistant turn, in order."""
     return [block for block in content if block.get("type") == "tool_use"]
+
+
+def calls_made(row: JsonObject) -> list[JsonObject]:
+    """The calls of an assistant row, with the input they are made with: Claude's, or what `on_tool_call` put in its place."""
+    given, blocks = row.get("modified", {}), tool_calls(row["content"])
+    return [{**block, "input": given.get(str(index), block["input"])} for index, block in enumerate(blocks)]
 
 
 def answer_text(content: Sequence[JsonObject]) -> str:
@@ -158,7 +169,7 @@ def _blocks(
             return "assistant", list(row["content"])
         case "tool":
             shown = CLEARED if cleared else as_text(result_value(rows, row, load))
-            return "user", [_tool_result(row, f"{note}\n{shown}" if note else shown)]
+            return "user", [_tool_result(row, f"{note}\n{shown}" if note and row.get("made", True) else shown)]
         case _:
             texts = list(row["texts"])
             if "blob" in row:

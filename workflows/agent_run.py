@@ -41,7 +41,7 @@ class AgentRun:
         try:
             stop = await self._live()
         except Ended as ended:
-            return ending.end(await ending.again(self._run, ended.outcome))
+            return await ending.again(self._run, ended.outcome)
         except (asyncio.CancelledError, FailureError, TenureError, ValidationError) as error:
             stop = ending.stop_for(error)
         self._desk.close()
@@ -114,6 +114,8 @@ class AgentRun:
     def add_context(self, *sent: Any) -> None:  # Any: as for `answer`
         """More context, taken up before the next turn."""
         told = "\n".join(str(text) for text in sent)
+        if not told.strip():
+            return  # the Messages API takes no empty text
         if len("".join([*self._run.context, told]).encode("utf-8", "replace")) > INLINE_LIMIT:
             told = REFUSED
         if told != REFUSED or REFUSED not in self._run.context:

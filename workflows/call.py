@@ -135,9 +135,8 @@ def conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: i
 
 async def reused(run: RunState, turn: OpenTurn, call: Call, cached: CachedCall) -> Stop | None:
     """A read whose earlier result in this run is its result as well."""
-    row = result_row(call.id, Result(same_as=cached.seq))
-    await quick("note", Note(seq=call.seq, row=row), Note)
-    append(run, row)
+    noted = await quick("note", Note(seq=call.seq, row=result_row(call.id, Result(same_as=cached.seq))), Note)
+    append(run, noted.row)
     run.calls += 1
     turn.next_call = call.index + 1
     tell(run, f"{story.call_summary(call.tool, call.arguments)}: as before")
@@ -156,18 +155,22 @@ def refused(run: RunState, turn: OpenTurn, block: JsonObject, problem: str, *, c
 
 async def not_made(run: RunState, turn: OpenTurn, call: Call, why: str) -> Stop | None:
     """A call that policy or a person refuses: Claude is told why. It is no error of the tool."""
-    row = problem_row(call.id, why)
-    await quick("note", Note(seq=call.seq, row=row), Note)
-    append(run, row)
+    noted = await quick("note", Note(seq=call.seq, row=problem_row(call.id, why)), Note)
+    append(run, noted.row)  # a call that was made before a reset is told as it was: the world does not go back
     turn.next_call = call.index + 1
     tell(run, f"{call.tool}: {why}", ok=False)
     story.tell(run)
     return None
 
 
+def reusable(run: RunState, call: Call) -> CachedCall | None:
+    """An earlier result in this run that is this call's as well."""
+    return run.cached.get(call.same) if run.agent.tools[call.tool].cache else None
+
+
 def held_back(result: Result) -> str:
     """What Claude is told of a call that a rate limit does not allow for longer than a run waits."""
-    return f"not made: {result.value}; the next call is possible at {story.clock(result.since)} UTC"
+    return f"not made: {result.value}; the next call is possible at {story.moment(result.since)} UTC"
 
 
 async def _until(result: Result, call: Call) -> None:
@@ -198,11 +201,11 @@ async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, r
 
 
 def _remember(run: RunState, call: Call, result: Result, facts: ToolFacts, same_result: str) -> None:
-    """Keep the result of a cacheable read; whatever changes the world makes what was read before it stale."""
-    if facts.effect is not Effect.READ:
+    """Keep the result of a cacheable read; whatever changes the world, or the run's state, makes what was read before it stale."""
+    if facts.effect is not Effect.READ or result.state:
         stale = ["*"] if facts.invalidates is None else facts.invalidates
         run.cached = {same: kept for same, kept in run.cached.items() if not any_matches(stale, kept.tool)}
-    elif facts.cache and result.ok and not result.state and result.finish is None and len(run.cached) < CACHED_KEPT:
+    elif facts.cache and result.ok and result.finish is None and len(run.cached) < CACHED_KEPT:
         run.cached[call.same] = CachedCall(tool=call.tool, seq=call.seq, result=same_result)
 
 

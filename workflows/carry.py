@@ -66,7 +66,7 @@ def outcome(run: RunState, stop: Stop) -> Outcome:
         cost=run.cost,
         started_at=run.started_at,
         finished_at=now(),
-        rows=run.seq,
+        rows=run.rows,
         fingerprint=run.snapshot.fingerprint if run.snapshot else "",
     )
 

@@ -50,12 +50,15 @@ async def close(run: RunState, stop: Stop) -> Outcome:
 
 
 async def again(run: RunState, outcome: Outcome) -> Outcome:
-    """The end of an earlier run of this id is this one's as well: nothing is done, nothing is recorded anew."""
+    """The end of an earlier run of this id is this one's as well: nothing is done, nothing is recorded anew.
+
+    Cancelled is returned and not raised: this run was not, and Temporal would call it a failure.
+    """
     carry.tell(run, f"ended before, as {outcome.stop_reason}: {story.one_line(outcome.message)}")
     story.tell(run)
     story.mark_closed(run, outcome)
     await workflow.wait_condition(workflow.all_handlers_finished)
-    return outcome
+    return outcome if outcome.stop_reason is StopReason.CANCELLED else end(outcome)
 
 
 async def undisturbed(closing: Coroutine[Any, Any, Outcome]) -> Outcome:

@@ -9,21 +9,21 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from tenure.approvals.request import Kind
-from tenure.hooks import Evaluate, Evaluated, Respond, Responded
+from tenure.hooks import SECONDS, Evaluate, Evaluated, Respond, Responded
 from tenure.run import Draft, Outcome, RunState, Status, StopReason
 from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.call import GRACE, HEARTBEAT, RETRY, NotServed
 from tenure.workflows.carry import Stop, tell
 from tenure.workflows.refusals import NOT_SERVED, reason, refusal
 
-HOOKS = {"on_iteration", "on_response"}
-ATTEMPT = timedelta(seconds=2 * 10.0 + GRACE)  # two hooks
+ASKED = {"on_iteration", "on_response"}
+ATTEMPT = timedelta(seconds=2 * SECONDS + GRACE)  # two hooks
 EVALUATIONS = 3  # attempts, after which the run goes without a verdict
 
 
 async def respond(run: RunState, desk: Desk, stop: Stop) -> Stop:
     """How the run ends once its agent's functions were asked. Raises MoveOn, NotServed; `finish` then goes on."""
-    if not HOOKS & set(run.agent.hooks):
+    if not ASKED & set(run.agent.hooks):
         return stop
     run.draft = Draft(reason=stop.reason, message=stop.message)
     return await finish(run, desk, run.draft)
@@ -60,7 +60,8 @@ async def evaluate(run: RunState, outcome: Outcome) -> None:
 
 
 async def _ask(run: RunState, draft: Draft) -> Responded:
-    about = Respond(seq=run.rows, head=run.head, iteration=run.iteration, reason=draft.reason, message=draft.message)
+    unheard = run.iteration if run.heard < run.iteration else 0
+    about = Respond(seq=run.rows, head=run.head, iteration=unheard, reason=draft.reason, message=draft.message)
     try:
         return await workflow.execute_activity(
             "respond",

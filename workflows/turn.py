@@ -13,6 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from tenure import run as wire
+from tenure.hooks import SECONDS
 from tenure.run import ITERATION_TIMEOUT, Decide, Effect, OpenTurn, Result, RunState, StopReason
 from tenure.transcript import answer_text, assistant_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
@@ -25,7 +26,6 @@ from tenure.workflows.carry import Stop, append, now, tell
 from tenure.workflows.gate import gate
 from tenure.workflows.refusals import NOT_SERVED, reason, refusal
 
-HOOK = 10.0  # seconds that the hooks of one kind may take in one turn
 PARALLEL = 16
 EXPLAINED = {
     "max_tokens": "Claude's answer was cut at max_tokens: raise it on the Agent",
@@ -42,10 +42,13 @@ async def decide(run: RunState) -> Stop | None:
         turn = await _decide(run)
     except ActivityError as error:
         return _undecided(run, error)
+    run.heard = run.iteration - 1
     if turn.until or turn.halted:
+        run.iteration -= 1  # nothing was decided
         return Stop(StopReason.UNTIL) if turn.until else Stop(StopReason.FAILED, turn.halted)
     append(run, assistant_row(turn))
     run.usage, run.cost, run.tokens = run.usage + turn.usage, run.cost + turn.cost, turn.tokens
+    _forget(run, turn)
     text, asked = answer_text(turn.content), tool_calls(turn.content)
     told = text or ", ".join(block["name"] for block in asked) or turn.stop
     tell(run, f"Claude: {story.one_line(told)}", took=now() - begun, tokens=turn.usage.total, cost=turn.cost)
@@ -74,7 +77,7 @@ async def settle(run: RunState, desk: Desk) -> Stop | None:
 
 async def _decide(run: RunState) -> wire.Turn:
     agent = run.agent
-    attempt = timedelta(seconds=agent.timeout + GRACE + HOOK * len(agent.hooks))
+    attempt = timedelta(seconds=agent.timeout + GRACE + SECONDS * len(agent.hooks))
     return await workflow.execute_activity(
         "decide",
         Decide(seq=run.seq, head=run.head, iteration=run.iteration, tokens=run.tokens),
@@ -85,12 +88,21 @@ async def _decide(run: RunState) -> wire.Turn:
     )
 
 
+def _forget(run: RunState, turn: wire.Turn) -> None:
+    """What was cleared may be read again without going in circles; what was read before state changed is stale."""
+    if turn.fitted is not None:
+        run.repeats.clear()
+    if turn.state:
+        run.cached.clear()
+
+
 def _undecided(run: RunState, error: ActivityError) -> Stop:
     if is_cancelled_exception(error):
         raise error
     run.iteration -= refusal(error) == NOT_SERVED  # nothing was asked
     if refusal(error) == NOT_SERVED:
         raise NotServed from error
+    run.heard = run.iteration
     why = StopReason.TIMEOUT if refusal(error) == ITERATION_TIMEOUT else StopReason.FAILED
     return Stop(why, reason(error))
 
@@ -118,7 +130,7 @@ def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call
         if index in turn.problems or index in turn.rejected or facts is None or facts.effect is not Effect.READ:
             break
         call = call_of(run, turn, blocks[index], index)
-        if not isinstance(gate(run, call.tool, call.same).decision, Allow) or call.same in run.cached:
+        if not isinstance(gate(run, call.tool, call.same).decision, Allow) or calls.reusable(run, call):
             break
         if facts.cache and any(call.same == other.same for other in found):
             break  # the second one of the same turn can reuse the first one's result
@@ -131,8 +143,13 @@ async def _together(run: RunState, desk: Desk, turn: OpenTurn, reads: list[Call]
     # All of them end before one's failure is heard: nothing may be in flight when the run moves on.
     found = await asyncio.gather(*(calls.act(run, call, before) for call in reads), return_exceptions=True)
     results = [_raised(result) for result in found]
-    stops = [await _made(run, desk, turn, call, result, begun) for call, result in zip(reads, results, strict=True)]
-    return next((stop for stop in stops if stop is not None), None)
+    stops: list[Stop] = []
+    for call, result in zip(reads, results, strict=True):
+        if stops and result.outcome == "limited":
+            break  # the run ends: what was held back is not made any more
+        stop = await _made(run, desk, turn, call, result, begun)
+        stops += [stop] if stop is not None else []
+    return stops[0] if stops else None
 
 
 def _raised(result: Result | BaseException) -> Result:
@@ -165,8 +182,9 @@ async def _one(run: RunState, desk: Desk, turn: OpenTurn, blocks: list[JsonObjec
                 return stop
         case Ask() | Allow():
             pass
-    if call.same in run.cached:
-        return await calls.reused(run, turn, call, run.cached[call.same])
+    cached = calls.reusable(run, call)
+    if cached is not None:
+        return await calls.reused(run, turn, call, cached)
     return await _make(run, desk, turn, call)
 
 

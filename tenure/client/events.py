@@ -92,6 +92,8 @@ class _Reader:
     async def _completed(self, activity: str, given: Payloads, result: Payloads, at: int) -> list[Event]:
         if activity == "note":
             return await self._noted(result, at)
+        if activity == "open_request":  # as an ordinary activity, after an outage of the store
+            self._request = _opened(result)
         if activity == "decide":
             seq = json.loads(given.payloads[0].data)["seq"]
             return self._decided(seq, await self._value(result, Turn), at)
@@ -125,7 +127,7 @@ class _Reader:
             return []
         activity = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
         if activity == "open_request":
-            self._request = json.loads(marker.details["result"].payloads[0].data) or ""
+            self._request = _opened(marker.details["result"])
         return await self._noted(marker.details["result"], at) if activity == "note" else []
 
     async def _noted(self, result: Payloads, at: int) -> list[Event]:
@@ -173,6 +175,10 @@ async def events(client: Client, workflow: str) -> AsyncIterator[Event]:
     async for event in history.events_of(client, workflow, wait=True):
         for told in await reader.read(event):
             yield told
+
+
+def _opened(result: Payloads) -> str:
+    return json.loads(result.payloads[0].data or b"null") or "" if result.payloads else ""
 
 
 def _outcome(reason: StopReason, message: str) -> Outcome:

@@ -20,6 +20,8 @@ from tenure.runtime import history
 from tenure.runtime.store import runs, transcript
 from tenure.wire import INLINE_LIMIT, JsonObject
 
+ALL_ROWS = 1_000_000
+
 
 @dataclass(frozen=True)
 class RunHandle:
@@ -39,7 +41,7 @@ class RunHandle:
         A run that ended so long ago that Temporal has forgotten it is answered from the store.
         """
         outcome = await self._ended()
-        rows, initial, kept = await self._transcript()
+        rows, initial, kept = await self._transcript(outcome.rows)
         if outcome.stop_reason is StopReason.CANCELLED and kept is not None:
             outcome = kept  # Temporal says only that it was cancelled; the store knows how far it came
         return response_of(self.id, outcome, rows, initial, self.system.blobs)
@@ -51,10 +53,10 @@ class RunHandle:
             return _outcome_of(error)
         except RPCError as error:
             forgotten = error.status is RPCStatusCode.NOT_FOUND and self.system.store is not None
-            kept = (await self._transcript())[2] if forgotten else None
-            if kept is None:
+            run = await self.system.require_store().read(lambda db: runs.get(db, self.id)) if forgotten else None
+            if run is None or run.outcome is None:
                 raise _named(error, self.id) from error
-            return kept
+            return Outcome.model_validate_json(run.outcome)
 
     async def progress(self) -> Progress:
         """Where the run stands now. Needs a worker."""
@@ -81,6 +83,8 @@ class RunHandle:
     async def add_context(self, text: str) -> None:
         """Tell the agent something before its next turn. Raises BadInput above 64 KB."""
         size = len(text.encode("utf-8", "replace"))
+        if not text.strip():
+            raise BadInput("the context is empty: say what the agent shall know")
         if size > INLINE_LIMIT:
             raise BadInput(
                 f"context of {size:,} bytes: at most {INLINE_LIMIT:,}; give the agent a tool that reads the rest"
@@ -90,15 +94,22 @@ class RunHandle:
         except RPCError as error:
             raise _named(error, self.id) from error
 
-    async def _transcript(self) -> tuple[Sequence[JsonObject], JsonObject, Outcome | None]:
-        """The rows, the initial state and the recorded outcome: from the store when there is one, else from history."""
+    async def _transcript(self, count: int) -> tuple[Sequence[JsonObject], JsonObject, Outcome | None]:
+        """The first `count` rows, the initial state and the recorded outcome: from the store if it has them all, or history.
+
+        `count` is 0 where Temporal does not say it, as for a run that was cancelled: then the store does.
+        """
         store = self.system.store
         if store is None:
             told = await history.read(self.system.temporal, self.id)
             return list(told.rows.values()), told.initial_state, None
-        texts, run = await store.read(lambda db: (transcript.between(db, self.id, 0, 1_000_000), runs.get(db, self.id)))
+        texts, run = await store.read(lambda db: (transcript.between(db, self.id, 0, ALL_ROWS), runs.get(db, self.id)))
         kept = Outcome.model_validate_json(run.outcome) if run and run.outcome else None
-        return [json.loads(text) for _, text in texts], run.initial_state if run else {}, kept
+        wanted = count or (kept.rows if kept else len(texts))
+        if run is not None and [seq for seq, _ in texts[:wanted]] == list(range(wanted)):
+            return [json.loads(text) for _, text in texts[:wanted]], run.initial_state, kept
+        told = await history.read(self.system.temporal, self.id)  # rows were lost: Temporal has them, or nobody
+        return list(told.rows.values()), told.initial_state, kept
 
 
 def _outcome_of(error: WorkflowFailureError) -> Outcome:

@@ -210,7 +210,8 @@ def _priority(key: int | None, tenant: str) -> Priority:
     return Priority(priority_key=key, fairness_key=tenant)
 
 
-def _context(texts: list[str]) -> list[str]:
+def _context(given: list[str]) -> list[str]:
+    texts = [text for text in given if text.strip()]  # the Messages API takes no empty text
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if size > INLINE_LIMIT:
         raise BadInput(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from tenure.response import Response
 from tenure.run import Outcome
 from tenure.runtime.blobs import Blobs
-from tenure.transcript import state_of, tool_calls
+from tenure.transcript import calls_made, state_of
 from tenure.wire import Json, JsonObject
 
 
@@ -20,7 +20,7 @@ def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonO
     told = list(rows)
     for row in told:
         if row["role"] == "assistant":
-            asked |= _asked(row)
+            asked |= {block["id"]: block for block in calls_made(row)}
         elif row["role"] == "tool":
             block = asked[row["id"]]
             original: int | None = row.get("same_as")
@@ -46,13 +46,6 @@ def response_of(
         tier=outcome.tier,
         latency=(outcome.finished_at - outcome.started_at) / 1000,
     )
-
-
-def _asked(row: JsonObject) -> dict[str, JsonObject]:
-    """The calls of a turn by id, with the input they were made with."""
-    given = row.get("modified", {})
-    blocks = tool_calls(row["content"])
-    return {b["id"]: {**b, "input": given.get(str(index), b["input"])} for index, b in enumerate(blocks)}
 
 
 def _value(row: JsonObject, blobs: Blobs | None) -> Json:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from tenure.run import Act, Decide, Note, Observed, Result, RunRequest, Snapshot, Turn
 from tenure.transcript import assistant_row, first_row, problem_row, result_row, tool_calls
@@ -28,12 +28,16 @@ class _Reader:
     rows: dict[int, JsonObject] = field(default_factory=dict[int, JsonObject])
     request: RunRequest | None = None
     snapshot: Snapshot | None = None
+    state: JsonObject | None = None  # the agent's, as the run began with it; a rebuilt agent changes nothing of that
+    first_run: str = ""
     scheduled: dict[int, tuple[str, Payloads]] = field(default_factory=dict[int, tuple[str, Payloads]])
 
     async def read(self, event: HistoryEvent) -> None:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                await self._started(event.workflow_execution_started_event_attributes.input)
+                told = event.workflow_execution_started_event_attributes
+                self.first_run = told.first_execution_run_id
+                await self._started(told.input)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 attributes = event.activity_task_scheduled_event_attributes
                 self.scheduled[event.event_id] = (attributes.activity_type.name, attributes.input)
@@ -90,6 +94,8 @@ class _Reader:
 
     async def _observed(self, result: Payloads) -> None:
         self.snapshot = (await self._value(result, Observed)).snapshot or self.snapshot
+        if self.state is None and self.snapshot is not None:
+            self.state = self.snapshot.state
 
     async def _value(self, payloads: Payloads, kind: type[T]) -> T:
         return (await self.client.data_converter.decode(payloads.payloads, [kind]))[0]
@@ -97,17 +103,16 @@ class _Reader:
 
 @dataclass(frozen=True)
 class Told:
-    """What history says of a run: its rows by number, the request that began it, and its agent's latest snapshot."""
+    """What history says of a run: its rows by number, the request that began it, and its agent's latest snapshot.
+
+    `initial_state` is what the run began with: the agent's state, and over it the caller's.
+    """
 
     rows: dict[int, JsonObject]
     request: RunRequest | None
     snapshot: Snapshot | None
-
-    @property
-    def initial_state(self) -> JsonObject:
-        """What the run began with: the agent's state, and over it the caller's."""
-        agents = self.snapshot.state if self.snapshot else {}
-        return {**agents, **(self.request.state if self.request else {})}
+    initial_state: JsonObject
+    first_run: str
 
 
 async def read(client: Client, workflow: str) -> Told:
@@ -115,7 +120,8 @@ async def read(client: Client, workflow: str) -> Told:
     reader = _Reader(client)
     async for event in events_of(client, workflow):
         await reader.read(event)
-    return Told(dict(sorted(reader.rows.items())), reader.request, reader.snapshot)
+    state = {**(reader.state or {}), **(reader.request.state if reader.request else {})}
+    return Told(dict(sorted(reader.rows.items())), reader.request, reader.snapshot, state, reader.first_run)
 
 
 async def events_of(client: Client, workflow: str, *, wait: bool = False) -> AsyncIterator[HistoryEvent]:
@@ -126,9 +132,25 @@ async def events_of(client: Client, workflow: str, *, wait: bool = False) -> Asy
         started = await anext(aiter(client.get_workflow_handle(workflow, run_id=chain[-1]).fetch_history_events()))
         chain.append(started.workflow_execution_started_event_attributes.continued_execution_run_id)
     runs = list(reversed(chain[:-1]))
-    for run_id in runs:  # grows while it is walked through, when a run that is waited for continues as new
+    told: dict[int, int] = {}  # event id → time, of the last run that was walked through
+    for run_id in runs:  # grows while it is walked through, when a run that is waited for goes on in another one
+        before, told = told, {}
         handle = client.get_workflow_handle(workflow, run_id=run_id)
         async for event in handle.fetch_history_events(wait_new_event=wait):
-            yield event
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW and run_id == runs[-1]:
-                runs.append(event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id)
+            told[event.event_id] = event.event_time.ToNanoseconds()
+            further = await _goes_on(client, workflow, event) if wait and run_id == runs[-1] else None
+            runs += [further] if further else []
+            reset = event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED and further is not None
+            if not reset and before.get(event.event_id) != told[event.event_id]:  # a reset run begins with a copy
+                yield event
+
+
+async def _goes_on(client: Client, workflow: str, event: HistoryEvent) -> str | None:
+    """The run in which the one that ends with this event goes on: by continue-as-new, or because it was reset."""
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+        return event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+        return None
+    now = await client.get_workflow_handle(workflow).describe()
+    ended = event.workflow_execution_terminated_event_attributes.reason.lower()
+    return now.run_id if now.status is WorkflowExecutionStatus.RUNNING or "reset" in ended else None

@@ -18,7 +18,8 @@ from typing_extensions import TypedDict
 from tenure.errors import BadInput, ConfigError
 from tenure.run import Effect, ToolFacts
 from tenure.spec import AgentSpec
-from tenure.tools import State, Tool, ToolContext, state_delta, tool
+from tenure.state import State
+from tenure.tools import Tool, ToolContext, tool
 from tenure.wire import STATE_LIMIT
 
 
@@ -53,7 +54,7 @@ def test_a_variable_that_is_changed_in_place_is_part_of_the_delta() -> None:
     state["basket"].append("rum")
     state["open"] = True
     assert state["seen"] == [1]
-    assert state.delta == {"basket": ["tea", "rum"]}
+    assert state.delta("t") == {"basket": ["tea", "rum"]}
     assert before["basket"] == ["tea"]
 
 
@@ -295,7 +296,7 @@ def test_state_keeps_what_was_there_and_tells_what_changed() -> None:
     state = State({"a": 1, "b": 2})
     state["b"] = 3
     state["c"] = [1]
-    assert (dict(state), state.delta, len(state)) == ({"a": 1, "b": 3, "c": [1]}, {"b": 3, "c": [1]}, 3)
+    assert (dict(state), state.delta("t"), len(state)) == ({"a": 1, "b": 3, "c": [1]}, {"b": 3, "c": [1]}, 3)
     with pytest.raises(BadInput, match="set it to None"):
         del state["a"]
     with pytest.raises(KeyError):
@@ -307,7 +308,43 @@ def test_a_state_that_is_not_json_or_too_large_is_refused() -> None:
         state = State({})
         state["a"] = value
         with pytest.raises(BadInput, match=match):
-            state_delta("t", state, 0)
+            state.delta("t")
+
+
+def test_a_large_variable_may_be_changed_as_long_as_the_state_stays_within_its_limit() -> None:
+    state = State({"page": "x" * 40_000})
+    state["page"] = "y" * 40_000
+    assert state.delta("t") == {"page": "y" * 40_000}
+    state["more"] = "z" * 30_000
+    with pytest.raises(BadInput, match="t grows the run's state to 70,"):
+        state.delta("t")
+
+
+def test_true_is_another_value_than_one() -> None:
+    state = State({"flag": 1})
+    state["flag"] = True
+    assert state.delta("t") == {"flag": True}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"idempotent": "no"}, "idempotent='no' must be bool"),
+        ({"cache": "no"}, "cache='no' must be bool"),
+        ({"poll": 1}, "poll=1 must be bool"),
+        ({"retries": 1.5}, "retries=1.5 must be int"),
+        ({"retries": None}, "retries=None must be int"),
+        ({"timeout": "5"}, "timeout='5' must be a number"),
+        ({"timeout": True}, "timeout=True must be a number"),
+        ({"timeout": 1e15}, "at most 86,400"),
+        ({"name": 5}, "name=5 must be str"),
+        ({"description": 5}, "description=5 must be str"),
+        ({"cash": True}, "no option 'cash': did you mean 'cache'"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused_by_name(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        tool(**wrong)(lambda: None)
 
 
 def test_the_fingerprint_changes_with_anything_that_changes_the_agent() -> None:

@@ -1,8 +1,8 @@
 """Effect records: written before a tool changes the world, so that no crash can make it happen twice unseen.
 
-Rules of this file: an effect moves intent → done | raised, never back; only an intent whose tool says that nothing happened
-may be withdrawn. Only the attempt whose token stands in the record
-may move it; `generation` counts how often the effect was started, and a person's word counts for one generation only.
+Rules of this file: an effect moves intent → done | raised, never back; an intent whose tool says that nothing happened may be
+withdrawn, which keeps its record. Only the attempt whose token stands there may move it; `generation` counts how often the effect
+was started, and a person's word counts for one generation only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 DDL = (
     """CREATE TABLE effects (
         key TEXT PRIMARY KEY, workflow TEXT NOT NULL, seq INTEGER NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL,
-        status TEXT NOT NULL CHECK (status IN ('intent', 'done', 'raised')), token TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('intent', 'withdrawn', 'done', 'raised')), token TEXT NOT NULL,
         generation INTEGER NOT NULL, result TEXT, started_at INTEGER NOT NULL, ended_at INTEGER) WITHOUT ROWID""",
     "CREATE INDEX effects_by_run ON effects (workflow, seq)",
 )
@@ -74,11 +74,23 @@ Begun: TypeAlias = Go | Stored | InDoubt | Happened | Exhausted
 
 def begin(db: sqlite3.Connection, start: Start) -> Begun:
     """Commit the intent, or say why the tool must not run now."""
+    begun = foresee(db, start)
+    if isinstance(begun, Go):
+        db.execute(
+            "INSERT INTO effects (key, workflow, seq, tool, digest, status, token, generation, started_at)"
+            " VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?) ON CONFLICT DO UPDATE SET status = 'intent',"
+            " token = excluded.token, generation = generation + 1, started_at = excluded.started_at",
+            (start.key, start.workflow, start.seq, start.tool, start.digest, start.token, start.at),
+        )
+    return begun
+
+
+def foresee(db: sqlite3.Connection, start: Start) -> Begun:
+    """What `begin` would say; nothing is written."""
     row = db.execute(
         "SELECT status, result, generation, started_at FROM effects WHERE key = ?", (start.key,)
     ).fetchone()
-    if row is None:
-        _insert(db, start)
+    if row is None or row["status"] == "withdrawn":
         return Go()
     if row["status"] != "intent":
         return Stored(row["result"])
@@ -87,13 +99,7 @@ def begin(db: sqlite3.Connection, start: Start) -> Begun:
         return Happened()
     if start.idempotent and row["generation"] >= start.most:
         return Exhausted(row["generation"])
-    if start.idempotent or told == "did-not":
-        db.execute(
-            "UPDATE effects SET token = ?, generation = generation + 1, started_at = ? WHERE key = ?",
-            (start.token, start.at, start.key),
-        )
-        return Go()
-    return InDoubt(row["generation"], row["started_at"])
+    return Go() if start.idempotent or told == "did-not" else InDoubt(row["generation"], row["started_at"])
 
 
 def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "raised"], result: str, at: int) -> bool:
@@ -106,8 +112,10 @@ def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "r
 
 
 def withdraw(db: sqlite3.Connection, key: str, token: str) -> None:
-    """The start of `token` did nothing, by its tool's own word, and is made again: as if it had not been."""
-    db.execute("DELETE FROM effects WHERE key = ? AND token = ? AND status = 'intent'", (key, token))
+    """The start of `token` did nothing, by its tool's own word: the next one is no second one."""
+    db.execute(
+        "UPDATE effects SET status = 'withdrawn' WHERE key = ? AND token = ? AND status = 'intent'", (key, token)
+    )
 
 
 def settle(
@@ -124,11 +132,3 @@ def settle(
 def of_run(db: sqlite3.Connection, workflow: str) -> list[sqlite3.Row]:
     """Every effect of a run, in order."""
     return db.execute("SELECT * FROM effects WHERE workflow = ? ORDER BY seq", (workflow,)).fetchall()
-
-
-def _insert(db: sqlite3.Connection, start: Start) -> None:
-    db.execute(
-        "INSERT INTO effects (key, workflow, seq, tool, digest, status, token, generation, started_at)"
-        " VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?)",
-        (start.key, start.workflow, start.seq, start.tool, start.digest, start.token, start.at),
-    )

@@ -63,7 +63,7 @@ def observe(
     db.execute(
         "INSERT INTO runs (workflow, tenant, agent, fingerprint, user, role, state, trace, status, started_at, first_run)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint,"
-        " first_run = CASE WHEN outcome IS NULL THEN excluded.first_run ELSE first_run END",
+        " first_run = CASE WHEN outcome IS NULL AND excluded.first_run <> '' THEN excluded.first_run ELSE first_run END",
         (
             workflow, request.tenant, request.agent, snapshot.fingerprint, request.user, request.role,
             json.dumps(request.state), json.dumps(request.trace), at, first_run,
@@ -90,16 +90,21 @@ def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
     """A run ended; a run that was refused before it was observed is kept as well. An earlier run of this id stands."""
     outcome = record.outcome
     db.execute(
-        "INSERT OR IGNORE INTO runs (workflow, tenant, agent, fingerprint, user, role, state, status, started_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, '{}', 'running', ?)",
-        (workflow, record.tenant, record.agent, outcome.fingerprint, record.user, record.role, outcome.started_at),
-    )
+        "INSERT OR IGNORE INTO runs"
+        " (workflow, tenant, agent, fingerprint, user, role, state, status, started_at, first_run)"
+        " VALUES (?, ?, ?, ?, ?, ?, '{}', 'running', ?, ?)",
+        (
+            workflow, record.tenant, record.agent, outcome.fingerprint, record.user, record.role, outcome.started_at,
+            record.first_run,
+        ),
+    )  # fmt: skip
     db.execute(
         "UPDATE runs SET status = ?, stop_reason = ?, message = ?, iterations = ?, calls = ?, tokens = ?, cost = ?,"
-        " finished_at = ?, outcome = ? WHERE workflow = ? AND (first_run IN ('', ?) OR outcome IS NULL)",
+        " finished_at = ?, outcome = ?, first_run = ? WHERE workflow = ? AND (first_run IN ('', ?) OR outcome IS NULL)",
         (
             outcome.status, outcome.stop_reason, outcome.message, outcome.iterations, outcome.calls, outcome.usage.total,
-            outcome.cost, outcome.finished_at, outcome.model_dump_json(), workflow, record.first_run,
+            outcome.cost, outcome.finished_at, outcome.model_dump_json(), record.first_run, workflow,
+            record.first_run,
         ),
     )  # fmt: skip
 

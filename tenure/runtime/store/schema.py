@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from tenure.errors import StoreMismatch, StoreUnavailable
-from tenure.runtime.store import agents, approvals, approvers, effects, runs, transcript, uses, verdicts
+from tenure.runtime.store import agents, approvals, approvers, effects, runs, summaries, transcript, uses, verdicts
 
 VERSION = 1
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
@@ -21,6 +21,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *effects.DDL,
         *approvals.DDL,
         *approvers.DDL,
+        *summaries.DDL,
         *uses.DDL,
         *verdicts.DDL,
     )
