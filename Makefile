@@ -15,7 +15,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 # What `pip install --editable` would write, without the build tools that needs: the path and the command.
 define LINK
 import pathlib, sys, sysconfig
-pathlib.Path(sysconfig.get_path("purelib"), "tenure.pth").write_text(f"{pathlib.Path.cwd()}\n")
+site = pathlib.Path(sysconfig.get_path("purelib"))
+(site / "tenure.pth").write_text(f"{pathlib.Path.cwd()}\n")
+told = site / "tenure-0+here.dist-info"  # so that pytest finds the plugin
+told.mkdir(exist_ok=True)
+(told / "METADATA").write_text("Metadata-Version: 2.1\nName: tenure\nVersion: 0+here\n")
+(told / "entry_points.txt").write_text("[pytest11]\ntenure = tenure.testing.pytest_plugin\n")
 command = pathlib.Path(sys.prefix, "bin", "tenure")
 command.write_text(f"#!{sys.executable}\nfrom tenure.cli import main\nmain()\n")
 command.chmod(0o755)
@@ -65,6 +70,6 @@ clean: ## remove what make has made; runs and keys in .tenure/ stay
 .venv/.dev: requirements-dev.txt pyproject.toml | .venv/bin/python
 	@echo "installing the development requirements into .venv (once)"
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@rm -rf .venv/lib/python*/site-packages/tenure.pth .venv/lib/python*/site-packages/tenure-0+here.dist-info
 	@$(PIP) --no-deps --no-build-isolation --editable .
-	@rm -f .venv/lib/python*/site-packages/tenure.pth
 	@touch $@ .venv/.runtime

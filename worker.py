@@ -241,7 +241,8 @@ async def _keep_announcing(to: Resources, worker: str) -> None:
 def warnings_for(agent: AgentSpec) -> list[str]:
     """What an operator should know of an agent before it is left alone."""
     asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
-    told = [f"{agent.name} has no trust= yet: its read, write and egress tools run without asking"]
+    told = [f"{agent.name}: its read, write and egress tools run without asking"]
+    told += [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
     return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
 
 

@@ -77,7 +77,7 @@ async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None, *,
 def _check_role(agent: AgentSpec, role: str | None) -> None:
     if agent.roles and role not in agent.roles:
         known = ", ".join(map(repr, agent.roles))
-        raise refuse(BadInput(f"role={role!r}: {agent.name} takes runs of the roles {known} only"))
+        raise refuse(BadInput(f"role={role!r}: {agent.name} takes runs of the roles {known} only (`--role`)"))
 
 
 def _not_served(name: str, wanted: str | None, mine: AgentSpec | None, known: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from tenure.client import RunHandle, Tenure
 from tenure.client.runs import RunOptions
+from tenure.errors import BadInput
 from tenure.response import Response
 from tenure.spec import DEFAULT_MODEL, AgentSpec, Hook
 from tenure.tools import Function, Tool
@@ -61,5 +62,15 @@ class Agent(AgentSpec):
         return await system.runs.start(self.name, message, fingerprint=self.fingerprint, **options)
 
     def run_sync(self, message: str, *, client: Tenure | None = None, **options: Unpack[RunOptions]) -> Response:
-        """`run` for a script that has no event loop."""
+        """`run` for a script that has no event loop. Raises BadInput where there is one."""
+        if _has_loop():
+            raise BadInput("run_sync() inside a running event loop: write `await agent.run(...)`")
         return asyncio.run(self.run(message, client=client, **options))
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -13,7 +13,8 @@ from tenure.wire import Json, JsonObject
 class Response:
     """How a run ended. `cost` and `saved` are US dollars, `latency` is seconds from start to end.
 
-    Each of `tool_calls` is a dict with `tool`, `input`, `result` and `ok`. Printing a Response prints its message.
+    Each of `tool_calls` is a dict with `tool`, `input`, `result` and `ok`, and `asked` where `on_tool_call` changed what Claude
+    had asked for. Printing a Response prints its message.
     """
 
     id: str

@@ -175,6 +175,12 @@ class AgentSpec(BaseModel):
             "roles": {role: list(patterns) for role, patterns in self.roles.items()},
         }
 
+    def idle_patterns(self) -> list[tuple[str, str]]:
+        """Patterns that name no tool yet, each with the parameter it stands in: a word to whoever starts a worker."""
+        told = [("rate_limits", named) for named in self.rate_limits]
+        told += [(f"roles[{role!r}]", named) for role, patterns in self.roles.items() for named in patterns]
+        return [(where, named) for where, named in told if not any(pattern.matches(named, tool) for tool in self.tool)]
+
     def offered(self, role: str | None) -> list[JsonObject]:
         """The tool definitions that Claude is sent in a run of this role."""
         return self._offers.get(role or "", []) if self.roles else self._offers[None]

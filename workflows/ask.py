@@ -85,7 +85,7 @@ class Desk:
         if not self._run.inbox and left <= 0:
             return Settled(choice="expired", note="nobody answered in time")
         if not self._run.inbox:
-            await self._wait(left)
+            await self._wait(left, request.why)
             return None
         tokens = self._run.inbox[:BATCH]
         found = await quick("verify", Verify(request=request, tokens=tokens, at=now()), Verdicts)
@@ -98,10 +98,11 @@ class Desk:
             raise MoveOn
         return settled
 
-    async def _wait(self, left: float) -> None:
+    async def _wait(self, left: float, why: str) -> None:
+        told = f"waiting for a person: {story.one_line(why)}"
         try:
             await workflow.wait_condition(
-                lambda: bool(self._run.inbox), timeout=timedelta(seconds=left), timeout_summary="waiting for a person"
+                lambda: bool(self._run.inbox), timeout=timedelta(seconds=left), timeout_summary=told
             )
         except TimeoutError:
             return

@@ -17,7 +17,7 @@ from temporalio.workflow import ActivityCancellationType
 from tenure.approvals.digest import call_digest
 from tenure.approvals.request import Kind
 from tenure.run import Act, CachedCall, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
-from tenure.transcript import name_of, problem_row, result_row
+from tenure.transcript import name_of, problem_row, result_row, tool_calls
 from tenure.trust.limits import WAIT
 from tenure.trust.pattern import any_matches
 from tenure.wire import JsonObject
@@ -102,6 +102,8 @@ async def ask(run: RunState, desk: Desk, turn: OpenTurn, call: Call, why: str) -
     facts = run.agent.tools[call.tool]
     halts = facts.effect is Effect.DESTRUCTIVE
     payload: JsonObject = {"tool": call.tool, "arguments": call.arguments, "effect": str(facts.effect)}
+    if call.index in turn.modified:
+        payload["asked"] = tool_calls(turn.content)[call.index]["input"]  # people see that policy changed the call
     more = {"quorum": quorum(facts), "on_timeout": "halt" if halts else "deny"}
     settled = await desk.ask(turn, request_for(run, Kind.TOOL_CALL, call.seq, payload, why, **more))
     if settled.choice == "approve":
@@ -147,6 +149,7 @@ async def reused(run: RunState, turn: OpenTurn, call: Call, cached: CachedCall) 
 def refused(run: RunState, turn: OpenTurn, block: JsonObject, problem: str, *, counts: bool) -> Stop | None:
     """A call that is not made as Claude wrote it; `decide` has written its row."""
     append(run, problem_row(block["id"], problem))
+    run.calls += 1
     turn.next_call += 1
     tell(run, f"{block['name']}: {problem}", ok=False)
     story.tell(run)
@@ -156,6 +159,7 @@ def refused(run: RunState, turn: OpenTurn, block: JsonObject, problem: str, *, c
 async def not_made(run: RunState, turn: OpenTurn, call: Call, why: str) -> Stop | None:
     """A call that policy or a person refuses: Claude is told why. It is no error of the tool."""
     noted = await quick("note", Note(seq=call.seq, row=problem_row(call.id, why)), Note)
+    run.calls += 1
     append(run, noted.row)  # a call that was made before a reset is told as it was: the world does not go back
     turn.next_call = call.index + 1
     tell(run, f"{call.tool}: {why}", ok=False)

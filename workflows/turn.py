@@ -85,6 +85,7 @@ async def _decide(run: RunState) -> wire.Turn:
         start_to_close_timeout=attempt,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=RETRY,
+        summary=f"turn {run.iteration}",
     )
 
 

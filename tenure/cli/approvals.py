@@ -116,7 +116,8 @@ def _tell(request: Request, principal: str, verdict: Verdict | None, approved: l
         return 1
     missing = request.quorum - len(approved)
     if verdict.choice != "approve" or missing <= 0:
-        click.echo(f"{verdict.choice} by {verdict.principal} counts: the run goes on")
+        ends = verdict.choice == "stop" or (request.kind == "answer" and verdict.choice == "deny")
+        click.echo(f"{verdict.choice} by {verdict.principal} counts: the run {'ends' if ends else 'goes on'}")
         return 0
     click.echo(f"approved by {verdict.principal}: {len(approved)} of {request.quorum}")
     click.echo(f"{missing} more must approve: tenure approve {request.id} --as {_another(approved)}")
@@ -146,7 +147,8 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True) -
         ("what", what(request.payload)),
         ("why", request.why),
         ("run", request.workflow),
-        ("asked", f"{render.ago(request.opened_at)}{who}, until {render.moment(request.deadline)}"),
+        ("asked", f"{render.ago(request.opened_at)}{who} by {request.agent}, tenant {request.tenant}"),
+        ("until", f"{render.moment(request.deadline)}, then {_timeout(request)}"),
     ]
     if request.quorum > 1:
         given = f", {len(approved)} so far: {', '.join(approved)}" if approved else ""
@@ -156,13 +158,19 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True) -
             ("did-not", f"can be said from {render.moment(request.did_not_from)} on: before, it may still happen")
         )
     if how:
-        rows += [("answer", line) for line in _commands(request, approved)]
+        rows += [("do", line) for line in _commands(request, approved)]
     click.echo(request.id)
     render.put(render.console(), render.pairs(rows))
+
+
+def _timeout(request: Request) -> str:
+    if request.on_timeout == "halt" or "approve" not in request.choices:
+        return "the run ends"
+    return "it counts as denied, and the run ends" if request.kind == "answer" else "it counts as denied"
 
 
 def _commands(request: Request, approved: list[str]) -> list[str]:
     signed = f" --as {_another(approved)}" if approved else ""
     if "approve" in request.choices:
         return [f"tenure approve {request.id}{signed}", f"tenure deny {request.id}{signed} --note WHY"]
-    return [f"tenure answer {request.id} {choice:<9}{MEANING.get(choice, '')}".rstrip() for choice in request.choices]
+    return [f"tenure answer {request.id} {choice:<9}# {MEANING.get(choice, '')}" for choice in request.choices]

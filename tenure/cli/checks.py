@@ -106,7 +106,7 @@ async def _python(ground: Ground) -> Found:
 
 
 async def _home(ground: Ground) -> Found:
-    from tenure.cli import running
+    from tenure.runtime import running
 
     home, live = ground.settings.home, running.read(ground.settings.home)
     state = f"`tenure {live.what}` runs in it, pid {live.pid}" if live else "nothing runs in it"

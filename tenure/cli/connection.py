@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from tenure.cli import running
 from tenure.errors import ConfigError, NotFound, TemporalUnavailable, TenureError
+from tenure.runtime import running
 
 if TYPE_CHECKING:
     from temporalio.service import RPCError

@@ -81,7 +81,7 @@ async def _dev(agents: list[str]) -> int:
         click.echo("starting Temporal, the store and a worker")
         async with local("dev", agents, env, _worker_says) as here:
             try:
-                await _greet(here, scripted=bool(env))
+                await _greet(here, scripted=bool(env), example=agents == [EXAMPLE])
                 await _keep_up(here)
             finally:
                 click.echo("stopping; runs under way go on with the next worker")
@@ -99,11 +99,11 @@ def _worker_says(line: str) -> None:
     click.echo(f"  worker | {line}")
 
 
-async def _greet(here: Local, *, scripted: bool) -> None:
+async def _greet(here: Local, *, scripted: bool, example: bool) -> None:
     from tenure.cli import render
 
     settings = here.system.settings
-    stand_in = "a scripted stand-in, which tells one story whatever you ask; set ANTHROPIC_API_KEY for Claude"
+    stand_in = "a scripted stand-in: what the module's script says, whatever you ask; set ANTHROPIC_API_KEY for Claude"
     rows = [
         ("UI", settings.ui_url),
         ("Temporal", here.address),
@@ -117,9 +117,7 @@ async def _greet(here: Local, *, scripted: bool) -> None:
     render.put(console, render.pairs(rows))
     console.print("From another terminal, in this folder:", style="bold")
     for agent in await _served(here) or ["AGENT"]:
-        click.echo(
-            f'  tenure run {agent} "{"I am alice@example.com and have a billing issue." if scripted else "..."}"'
-        )
+        click.echo(f'  tenure run {agent} "{"I am alice@example.com and have a billing issue." if example else "..."}"')
     click.echo("  tenure runs | show RUN | cancel RUN | pending | approve REQUEST --as operator\n")
 
 

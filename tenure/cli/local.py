@@ -20,12 +20,11 @@ from typing import Any
 
 from temporalio.testing import WorkflowEnvironment
 
-from tenure.cli import running
-from tenure.cli.running import Running
 from tenure.client import Tenure
 from tenure.errors import ConfigError, TemporalUnavailable, Unavailable
-from tenure.runtime import keys
+from tenure.runtime import keys, running
 from tenure.runtime.blobs import Blobs
+from tenure.runtime.running import Running
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store
 from tenure.runtime.temporal import start_server

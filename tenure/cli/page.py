@@ -84,6 +84,10 @@ def _style(step: Step) -> str:
 def _came_to(call: Call) -> Table:
     """The effect and the result of a call, below it."""
     table = render.columns(figures=False)
+    if call.asked is not None:
+        table.add_row(
+            "", "", f"changed by on_tool_call; Claude asked for {render.call(call.tool, call.asked)}", style="dim"
+        )
     if call.effect is not None:
         starts = f", started {call.effect.starts} times" if call.effect.starts > 1 else ""
         style = "bold yellow" if call.effect.status == "in_doubt" else "dim"
@@ -109,7 +113,9 @@ def _request(asked: Asked) -> list[tuple[str, str]]:
 
 def what(payload: JsonObject) -> str:
     """What a request is about: the call in full, and whatever else the person decides about."""
-    rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments")}
+    if "answer" in payload:
+        return f"send this final answer:\n{payload['answer']}"
+    rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments", "why")}
     told = render.call(str(payload.get("tool", "")), payload.get("arguments", {}))
     return told + "".join(f", {name} {render.moment(value) if name == 'at' else value}" for name, value in rest.items())
 

@@ -85,19 +85,23 @@ def pairs(rows: Iterable[tuple[str, str]], indent: int = 2) -> Table:
     return table
 
 
-def listing(names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> Table:
-    """A table without lines whose first column is never cut, because one copies from it."""
+def listing(
+    names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), cut: Iterable[int] = ()
+) -> Table:
+    """A table without lines. Where there is no room only the columns `cut` give way: from the others one copies or compares."""
     from rich.table import Table
 
+    cells = list(rows)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for index, name in enumerate(names):
         table.add_column(
             name,
             no_wrap=True,
-            overflow="fold" if index == 0 else "ellipsis",
+            overflow="ellipsis",
+            min_width=None if index in cut else max(map(len, (name, *(row[index] for row in cells)))),
             justify="right" if index in right else "left",
         )
-    for row in rows:
+    for row in cells:
         table.add_row(*row)
     return table
 

@@ -254,7 +254,9 @@ def _print_runs(found: list[RunRow], as_json: bool) -> None:
         click.echo("no runs match; `tenure run AGENT MESSAGE` starts one")
     else:
         names = ("run", "status", "began", "took", "cost", "agent")
-        render.put(render.console(), render.listing(names, [_run_cells(row) for row in found], right=(3, 4)))
+        render.put(
+            render.console(), render.listing(names, [_run_cells(row) for row in found], right=(3, 4), cut=(1, 5))
+        )
 
 
 def _run_cells(row: RunRow) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from tenure.runtime.blobs import Blobs
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.runtime.store.approvals import Asked
 from tenure.runtime.store.runs import RunRow
-from tenure.transcript import answer_text, tool_calls
+from tenure.transcript import answer_text, calls_made, tool_calls
 from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Call:
     ok: bool | None
     result: Json
     effect: EffectTold | None
+    asked: JsonObject | None = None  # what Claude wrote, where `on_tool_call` changed it
     kind: Literal["call"] = "call"
     span: Span | None = None
 
@@ -185,11 +186,13 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
             case "assistant":
                 standing = transcript.standing(db, workflow, seq)
                 yield _claude(seq, row, standing[1] if standing else {})
-                for number, block in enumerate(tool_calls(row["content"]), seq + 1):
-                    open_call: JsonObject = {"ok": None, "result": None, "input": block["input"]}
-                    done = next(made) if number in rows else open_call
-                    # The input it was made with: not always what Claude wrote, because `on_tool_call` may change it.
-                    yield Call(number, block["name"], done["input"], done["ok"], done["result"], records.get(number))
+                made_with = zip(tool_calls(row["content"]), calls_made(row), strict=True)
+                for number, (wrote, block) in enumerate(made_with, seq + 1):
+                    done: JsonObject = next(made) if number in rows else {"ok": None, "result": None}
+                    asked = wrote["input"] if wrote["input"] != block["input"] else None
+                    yield Call(
+                        number, block["name"], block["input"], done["ok"], done["result"], records.get(number), asked
+                    )
             case "user":
                 yield Message(seq, "\n".join(row["texts"]) or f"(a message of {row['blob']['size']:,} bytes)")
             case _:

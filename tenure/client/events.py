@@ -34,7 +34,7 @@ class Event:
     | kind | |
     |---|---|
     | `started` | the run began; `text` is the message |
-    | `decided` | Claude's turn; `text` is what it said, `tools` whom it calls, with `tokens` and `cost` (micro-dollars) |
+    | `decided` | Claude's turn; `text` is what it said, `tools` whom it calls, with `tokens` and `cost` (int micro-dollars) |
     | `tool_started` | a call of `tool` is on its way |
     | `tool_finished` | it came to `text`, cut to 2,000 characters; `ok` says whether it succeeded; refused calls only finish |
     | `waiting` · `resumed` | a person must answer `request` (`await system.approvals.find(...)` has it) · the run goes on |

@@ -9,23 +9,30 @@ from decimal import Decimal
 from tenure.response import Response
 from tenure.run import Outcome
 from tenure.runtime.blobs import Blobs
-from tenure.transcript import calls_made, state_of
+from tenure.transcript import calls_made, state_of, tool_calls
 from tenure.wire import Json, JsonObject
 
 
 def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonObject]:
-    """Each call that was made or refused, with `tool`, `input`, `result` and `ok`, in order."""
+    """Each call that was made or refused, with `tool`, `input`, `result` and `ok`, in order.
+
+    Where `on_tool_call` changed the input, `asked` is what Claude wrote.
+    """
     asked: dict[str, JsonObject] = {}
+    wrote: dict[str, JsonObject] = {}
     found: list[JsonObject] = []
     told = list(rows)
     for row in told:
         if row["role"] == "assistant":
             asked |= {block["id"]: block for block in calls_made(row)}
+            wrote |= {block["id"]: block["input"] for block in tool_calls(row["content"])}
         elif row["role"] == "tool":
             block = asked[row["id"]]
             original: int | None = row.get("same_as")
             result = _value(row if original is None else told[original], blobs)
             found.append({"tool": block["name"], "input": block["input"], "result": result, "ok": row["ok"]})
+            if block["input"] != wrote[row["id"]]:
+                found[-1]["asked"] = wrote[row["id"]]
     return found
 
 

@@ -15,6 +15,7 @@ from tenure.client.connected import Connected
 from tenure.client.feedback import Feedback
 from tenure.client.runs import Runs
 from tenure.errors import StoreUnavailable
+from tenure.runtime import running
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store
@@ -30,11 +31,14 @@ class Tenure(Connected):
 
     @classmethod
     async def connect(cls, settings: Settings | None = None, env: Mapping[str, str] = os.environ) -> Tenure:
-        """Connect by the environment. Without a store that can be opened, what needs only Temporal still works."""
+        """Connect by the environment, else to the `tenure dev` that runs in this folder.
+
+        Without a store that can be opened, what needs only Temporal still works.
+        """
         settings = settings or Settings.load(env)
-        return cls(
-            await connect(), settings, _store(settings), Blobs(settings.blob_url) if settings.home.is_dir() else None
-        )
+        here = running.read(settings.home)
+        temporal = await connect(here.address if here else None)
+        return cls(temporal, settings, _store(settings), Blobs(settings.blob_url) if settings.home.is_dir() else None)
 
     @classmethod
     async def default(cls) -> Tenure:

@@ -54,13 +54,13 @@ QUIET = ("--output", "none")  # no greeting on our standard output
 FILE_FLAGS = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=1")
 
 
-async def connect() -> Client:
-    """A client by the TEMPORAL_* settings (temporalio.envconfig). Raises TemporalUnavailable, ConfigError."""
+async def connect(local: str | None = None) -> Client:
+    """A client by the TEMPORAL_* settings (temporalio.envconfig), else at `local`. Raises TemporalUnavailable, ConfigError."""
     try:
         config = ClientConfig.load_client_connect_config()
     except Exception as error:  # envconfig raises bare RuntimeErrors for a bad TOML file or a missing profile
         raise ConfigError(f"the TEMPORAL_* settings cannot be read: {error}") from error
-    config.setdefault("target_host", "localhost:7233")
+    config.setdefault("target_host", local or "localhost:7233")
     try:
         return await Client.connect(**config, data_converter=CONVERTER)
     except (RuntimeError, RPCError) as error:

@@ -20,7 +20,7 @@ from tenure.cli import main
 from tenure.testing import Embedded, embedded
 from tenure.testing.messages_api import Json, turn_of
 from tenure.testing.scripted_claude import text, tool_use
-from tests.waiting import eventually
+from tests.waiting import eventually, one_pending
 
 MESSAGE = "Please tidy up account a1."
 
@@ -313,3 +313,41 @@ def test_without_a_server_one_line_says_how_to_get_one(tmp_path: Path) -> None:
     )
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert "no Temporal server at 127.0.0.1:1: start one with `tenure dev`" in told.stderr
+
+
+async def test_a_call_that_policy_changed_is_shown_with_what_claude_had_asked_for() -> None:
+    from tenure.cli.page import what
+    from tenure.cli.story import Call, collect
+    from tenure.hooks import Hold, Modify
+
+    @tool(effect="privileged")
+    async def wire(cents: int) -> str:
+        """Wire."""
+        return "wired"
+
+    agent = Agent(
+        name="till",
+        tools=[wire],
+        on_tool_call=lambda call: Modify({"cents": 100}),
+        on_response=lambda answer: Hold("it promises something"),
+    )
+    async with embedded(agent, claude=[tool_use("wire", cents=900), text("I promise.")]) as system:
+        handle = await agent.start("go")
+        request = await one_pending(system)
+        assert (request.payload["arguments"], request.payload["asked"]) == ({"cents": 100}, {"cents": 900})
+        assert "why" not in what(request.payload)
+        await system.approve(request)
+
+        async def held() -> Any:
+            return [one for one in await system.approvals.pending() if one.kind == "answer"]
+
+        [answer] = await eventually(held)
+        assert what(answer.payload) == "send this final answer:\nI promise."
+        await system.answer(answer, "approve")
+        response = await handle.result()
+        story = await collect(system, handle.id)
+    [call] = [step for step in story.steps if isinstance(step, Call)]
+    assert (call.arguments, call.asked) == ({"cents": 100}, {"cents": 900})
+    assert response.tool_calls == [
+        {"tool": "wire", "input": {"cents": 100}, "asked": {"cents": 900}, "result": "wired", "ok": True}
+    ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tenure.cli import running
+from tenure.runtime import running
 from tests.waiting import eventually
 
 

@@ -344,7 +344,7 @@ def test_true_is_another_value_than_one() -> None:
 )
 def test_options_of_the_wrong_kind_are_refused_by_name(wrong: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        tool(**wrong)(lambda: None)
+        tool(**wrong)(ship.function)
 
 
 def test_the_fingerprint_changes_with_anything_that_changes_the_agent() -> None:
