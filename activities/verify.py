@@ -97,4 +97,6 @@ def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str
         raise AnswerRefused("the request was answered before")
     if approvals.used(db, answer.jti):
         raise AnswerRefused("this answer was used before")
+    if answer.verdict == "approve" and principal in approvals.approved_by(db, request.id):
+        raise AnswerRefused(f"{principal} has approved this already: another person must")
     return Verdict(accepted=True, choice=answer.verdict, principal=principal, jti=answer.jti, note=answer.note)

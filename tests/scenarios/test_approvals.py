@@ -80,7 +80,8 @@ async def test_a_destructive_call_waits_for_two_different_people() -> None:
         }
         assert request.quorum == 2
         await system.answer(request, "approve", by="operator")
-        await system.answer(request, "approve", by="operator")
+        with pytest.raises(AnswerRefused, match="operator has approved this already: another person must"):
+            await system.answer(request, "approve", by="operator")
         assert (await handle.progress()).status == "waiting"
         assert DONE == []
         await system.answer(request, "approve", by="reviewer")
