@@ -38,7 +38,7 @@ from tenure.activities.respond import Responding
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
-from tenure.run import Effect, Usage
+from tenure.run import Effect
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.prices import cost_of
@@ -48,6 +48,7 @@ from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store, agents
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.spec import SUMMARISER, AgentSpec
+from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
 

@@ -27,12 +27,13 @@ from tenure.activities.pulse import Pulse, pulse
 from tenure.activities.resources import Resources, now
 from tenure.errors import BadInput, HookFailed, StoreUnavailable, Unavailable
 from tenure.hooks import ON_ERROR, Retry, Stop, Tell, ToolFailure
-from tenure.run import Act, Effect, Result
+from tenure.run import Effect
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, effects, transcript, uses
 from tenure.state import State
 from tenure.tools import ToolContext
 from tenure.transcript import result_of, result_row, was_made
+from tenure.turn import Act, Result
 
 Arguments: TypeAlias = dict[str, Any]  # typed by the tool's own signature
 DEATHS = 100  # attempts of a read that may vanish without a word; the store's outages count as well

@@ -13,7 +13,6 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure import context
 from tenure.activities.resources import Resources
-from tenure.run import ITERATION_TIMEOUT, Decide, Fitted, Usage
 from tenure.runtime import telemetry as otel
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import cost_of
@@ -23,6 +22,7 @@ from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.summaries import Summary
 from tenure.spec import SUMMARISER, AgentSpec
 from tenure.transcript import answer_text, as_text, calls_made, fitted_of, messages, result_value
+from tenure.turn import ITERATION_TIMEOUT, Decide, Fitted, Usage
 from tenure.wire import JsonObject
 
 TRIES = 3  # attempts that are made at least, however long the first had to wait for a worker

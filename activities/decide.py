@@ -17,13 +17,14 @@ from tenure.approvals.digest import digest
 from tenure.client.story import tool_calls_of
 from tenure.errors import BadInput, HookFailed, NotServed, Unavailable
 from tenure.hooks import ON_TOOL_CALL, Iteration, Missing, Reject, ToolCall
-from tenure.run import Decide, Status, Turn
+from tenure.run import Status
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import cost_of
 from tenure.runtime.store import Connection, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.transcript import assistant_row, problem_row, state_of, tool_calls
+from tenure.turn import Decide, Turn
 from tenure.wire import JsonObject
 
 

@@ -9,12 +9,13 @@ from temporalio import activity
 from tenure.activities.resources import now, refuse
 from tenure.approvals.digest import call_digest, effect_key
 from tenure.errors import Refused
-from tenure.run import Act, Effect
+from tenure.run import Effect
 from tenure.runtime.store import Connection, effects, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.tools import Tool
 from tenure.transcript import calls_made, state_of
+from tenure.turn import Act
 from tenure.wire import JsonObject
 
 STARTS = 10  # starts of an idempotent tool that may vanish without a word

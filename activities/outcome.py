@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeAlias, overload
 from tenure.activities.attempt import Attempted, Broke, Declined, Dropped, Returned
 from tenure.activities.job import Job
 from tenure.errors import BadInput
-from tenure.run import Effect, Result
+from tenure.run import Effect
 from tenure.runtime.blobs import Blobs
 from tenure.tools import ToolContext
+from tenure.turn import Result
 from tenure.wire import INLINE_LIMIT, BlobRef, Json
 
 WORDS_LIMIT = 8_000  # characters of an error, or of the message with which a tool finishes the run

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from tenure.activities.resources import Resources, now
-from tenure.run import Note, Record, Recorded
+from tenure.run import Record, Recorded
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.transcript import was_made
+from tenure.turn import Note
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tenure.run import Fitted
 from tenure.transcript import SHOWN_LIMIT, canonical
+from tenure.turn import Fitted
 from tenure.wire import JsonObject
 
 AFTER_CLEARING = 0.75  # share of the window that results are cleared down to

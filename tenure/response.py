@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tenure.run import Status, StopReason, Usage
+from tenure.run import Status, StopReason
+from tenure.turn import Usage
 from tenure.wire import Json, JsonObject
 
 

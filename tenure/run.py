@@ -13,9 +13,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tenure.approvals.request import Request
+from tenure.turn import Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
-
-ITERATION_TIMEOUT = "IterationTimeout"  # the type under which `decide` fails when Claude takes too long
 
 
 class Effect(enum.StrEnum):
@@ -64,33 +63,6 @@ STATUS_OF: dict[StopReason, Status] = dict.fromkeys(StopReason, Status.FAILED) |
 }
 
 
-class Usage(Wire):
-    """Tokens of one or more model calls, as the Messages API counts them."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            input=self.input + other.input,
-            output=self.output + other.output,
-            cache_read=self.cache_read + other.cache_read,
-            cache_write=self.cache_write + other.cache_write,
-        )
-
-    @property
-    def total(self) -> int:
-        """All tokens billed, cached or not."""
-        return self.input + self.output + self.cache_read + self.cache_write
-
-    @property
-    def cache_hits(self) -> float:
-        """The share of the input tokens that was read from the prompt cache, 0 to 1."""
-        return self.cache_read / max(self.total - self.output, 1)
-
-
 class ToolFacts(Wire):
     """What the workflow knows of a tool: enough to gate it, nothing of its code.
 
@@ -121,97 +93,6 @@ class Snapshot(Wire):
     tools: dict[str, ToolFacts] = Field(default_factory=dict[str, ToolFacts])
     hooks: list[str] = Field(default_factory=list[str])  # the parameters under which the agent has functions of its own
     roles: dict[str, list[str]] = Field(default_factory=dict[str, list[str]])  # role → patterns of the tools it may use
-
-
-class Decide(Wire):
-    """Ask for the assistant turn that becomes transcript row `seq`. `head` is the hash of all rows before it.
-
-    `iteration` counts from 1. `tokens` is what the last call of the model took, prompt and answer; 0 when it is not known.
-    """
-
-    seq: int
-    head: str
-    iteration: int = 0
-    tokens: int = 0
-
-
-class Fitted(Wire):
-    """How a conversation was made to fit: what is not sent any more, from the turn that records it on.
-
-    Results of tools in rows before `cleared` are named but not shown; rows from 1 to before `summarised` are `summary` instead.
-    """
-
-    cleared: int = 0
-    summarised: int = 0
-    summary: str = ""
-
-
-class Turn(Wire):
-    """An assistant turn: its content blocks as the API gave them, and what became of its tool calls before they are made.
-
-    By the index of a tool call in this turn: `problems` (it cannot be made as written) and `rejected` (`on_tool_call` said no)
-    hold what Claude is told instead of a result, `modified` the input with which it is made instead. `state` is what recovery
-    hooks set before the turn. `halted`: the run ends instead of asking Claude; `broken`: it ends because a hook of the agent
-    failed on the turn. `tokens` is what the call itself took, where the agent has a `context_window`; `usage` is all that was
-    used, `cost` is in micro-dollars.
-    """
-
-    content: list[JsonObject] = Field(default_factory=list[JsonObject])
-    stop: str = "end_turn"
-    problems: dict[int, str] = Field(default_factory=dict[int, str])
-    rejected: dict[int, str] = Field(default_factory=dict[int, str])
-    modified: dict[int, JsonObject] = Field(default_factory=dict[int, JsonObject])
-    state: JsonObject = Field(default_factory=dict[str, Json])
-    fitted: Fitted | None = None
-    usage: Usage = Usage()
-    cost: int = 0
-    tokens: int = 0
-    until: bool = False
-    halted: str = ""
-    broken: str = ""
-
-
-class Act(Wire):
-    """Run call number `call` of the turn in row `seq`. `digest` binds what was ruled on.
-
-    `resolved` carries a person's word about attempt `generation`, which was in doubt; `state_before` is the row up to which
-    state deltas count (calls made in parallel see the same state).
-    """
-
-    seq: int
-    call: int
-    digest: str
-    state_before: int
-    resolved: Literal["happened", "did-not"] | None = None
-    generation: int = 0
-
-
-class Result(Wire):
-    """What a tool call came to. `ok` is what Claude and the error threshold are told.
-
-    `value` is JSON; above 64 KB it is a BlobRef instead. `outcome` is `unknown` when a non-idempotent tool raised
-    something else than ToolError, `in_doubt` when an attempt died between intent and result, and `limited` when a rate limit
-    allows no call before `since`; `value` is which. `same_as` is the row of an earlier result that is this call's as well.
-    `stop`: the agent's `on_error` ends the run, and why.
-    """
-
-    ok: bool = True
-    value: Json = None
-    blob: BlobRef | None = None
-    outcome: Literal["known", "unknown", "in_doubt", "limited"] = "known"
-    state: JsonObject = Field(default_factory=dict[str, Json])
-    finish: str | None = None
-    generation: int = 0  # of an effect in doubt: which start of it
-    since: int = 0  # of an effect in doubt: when that start was made
-    same_as: int | None = None
-    stop: str | None = None
-
-
-class Note(Wire):
-    """A transcript row that the workflow itself has to say: added context, a denial, a call that was not made."""
-
-    seq: int
-    row: JsonObject
 
 
 class Step(Wire):

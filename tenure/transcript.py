@@ -10,7 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from tenure.run import Fitted, Result, RunRequest, Turn
+from tenure.run import RunRequest
+from tenure.turn import Fitted, Result, Turn
 from tenure.wire import BlobRef, Json, JsonObject
 
 EMPTY_HEAD = ""

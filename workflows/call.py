@@ -16,10 +16,11 @@ from temporalio.workflow import ActivityCancellationType
 
 from tenure.approvals.digest import call_digest
 from tenure.approvals.request import Kind
-from tenure.run import Act, CachedCall, Effect, Note, OpenTurn, Result, RunState, StopReason, ToolFacts
+from tenure.run import CachedCall, Effect, OpenTurn, RunState, StopReason, ToolFacts
 from tenure.transcript import name_of, problem_row, result_row, tool_calls
 from tenure.trust.limits import WAIT
 from tenure.trust.pattern import any_matches
+from tenure.turn import Act, Note, Result
 from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.ask import Desk, request_for

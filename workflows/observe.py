@@ -5,8 +5,9 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from tenure.run import Note, Observe, Observed, Outcome, RunState
+from tenure.run import Observe, Observed, Outcome, RunState
 from tenure.transcript import first_row, user_row
+from tenure.turn import Note
 from tenure.workflows import carry, story
 from tenure.workflows.quick import quick
 

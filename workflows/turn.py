@@ -12,11 +12,11 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from tenure import run as wire
 from tenure.hooks import SECONDS
-from tenure.run import ITERATION_TIMEOUT, Decide, Effect, OpenTurn, Result, RunState, StopReason
+from tenure.run import Effect, OpenTurn, RunState, StopReason
 from tenure.transcript import answer_text, assistant_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
+from tenure.turn import ITERATION_TIMEOUT, Decide, Result, Turn
 from tenure.wire import JsonObject
 from tenure.workflows import call as calls
 from tenure.workflows import story
@@ -75,13 +75,13 @@ async def settle(run: RunState, desk: Desk) -> Stop | None:
     return None
 
 
-async def _decide(run: RunState) -> wire.Turn:
+async def _decide(run: RunState) -> Turn:
     agent = run.agent
     attempt = timedelta(seconds=agent.timeout + GRACE + SECONDS * len(agent.hooks))
     return await workflow.execute_activity(
         "decide",
         Decide(seq=run.seq, head=run.head, iteration=run.iteration, tokens=run.tokens),
-        result_type=wire.Turn,
+        result_type=Turn,
         start_to_close_timeout=attempt,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=RETRY,
@@ -89,7 +89,7 @@ async def _decide(run: RunState) -> wire.Turn:
     )
 
 
-def _forget(run: RunState, turn: wire.Turn) -> None:
+def _forget(run: RunState, turn: Turn) -> None:
     """What was cleared may be read again without going in circles; what was read before state changed is stale."""
     if turn.fitted is not None:
         run.repeats.clear()

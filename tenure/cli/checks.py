@@ -321,9 +321,9 @@ def _masked(key: str) -> str:
 
 
 async def _prices(ground: Ground) -> Found:
-    from tenure.run import Usage
     from tenure.runtime.prices import cost_of
     from tenure.spec import DEFAULT_MODEL
+    from tenure.turn import Usage
 
     models = {
         DEFAULT_MODEL,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from tenure.approvals.request import Kind
 from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
-from tenure.run import Progress, Usage
+from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.runtime.store.approvals import Asked
 from tenure.runtime.store.runs import RunRow
 from tenure.transcript import answer_text, calls_made, tool_calls
+from tenure.turn import Usage
 from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:

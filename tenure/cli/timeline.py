@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from tenure.run import Act, Decide
 from tenure.runtime import history
+from tenure.turn import Act, Decide
 
 if TYPE_CHECKING:
     from temporalio.client import Client

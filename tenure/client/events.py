@@ -12,11 +12,12 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from tenure.run import Act, Note, Outcome, Result, RunRequest, Status, StopReason, Turn
+from tenure.run import Outcome, RunRequest, Status, StopReason
 from tenure.runtime import history
 from tenure.runtime import temporal as names
 from tenure.runtime.history import LOCAL_MARKER
 from tenure.transcript import answer_text, as_text, tool_calls
+from tenure.turn import Act, Note, Result, Turn
 
 T = TypeVar("T")
 SHOWN = 2_000  # characters of a result; `Response.tool_calls` has all of it

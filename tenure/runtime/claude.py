@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from tenure.errors import ClaudeUnavailable, ConfigError
-from tenure.run import Usage
 from tenure.transcript import clean
+from tenure.turn import Usage
 from tenure.wire import JsonObject
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tenure.run import Act, Decide, Note, Observed, Result, RunRequest, Snapshot, Turn
+from tenure.run import Observed, RunRequest, Snapshot
 from tenure.transcript import assistant_row, first_row, problem_row, result_row, tool_calls
+from tenure.turn import Act, Decide, Note, Result, Turn
 from tenure.wire import JsonObject
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from tenure.errors import ConfigError
-from tenure.run import Usage
+from tenure.turn import Usage
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.context import Plan, plan
-from tenure.run import Fitted, Result, Turn
 from tenure.transcript import assistant_row, messages, result_row, user_row
+from tenure.turn import Fitted, Result, Turn
 from tenure.wire import JsonObject
 
 WINDOW = 3_000

@@ -7,7 +7,6 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure.run import Result, Turn
 from tenure.transcript import (
     EMPTY_HEAD,
     assistant_row,
@@ -20,6 +19,7 @@ from tenure.transcript import (
     state_of,
     user_row,
 )
+from tenure.turn import Result, Turn
 from tenure.wire import BlobRef
 
 VALUES = st.recursive(

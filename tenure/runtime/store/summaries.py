@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tenure.run import Usage
+from tenure.turn import Usage
 from tenure.wire import Wire
 
 DDL = (
