@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from dataclasses import dataclass, field
+from typing import Any
 
 from temporalio import activity
 
@@ -66,22 +67,19 @@ class Deciding:
         sent = await calling.fit(self.to, run, agent, rows, ask, deadline)
         reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages), deadline)
         checked = await _check(run, agent, reply, {**state, **recovered})
-        turn = Turn(
-            content=reply.content,
-            stop=reply.stop,
-            problems=checked.problems,
-            rejected=checked.rejected,
-            modified=checked.modified,
-            broken=checked.broken,
-            state=recovered,
-            fitted=sent.fitted,
-            usage=reply.usage + sent.usage,
-            cost=cost_of(agent.model, reply.usage) + sent.cost,
-            tokens=reply.usage.total if agent.context_window else 0,
-        )
-        return await self.to.store.transact(
-            functools.partial(_record, workflow=run.workflow, ask=ask, turn=_lean(turn))
-        )
+        said: dict[str, Any] = {  # Any: the fields of Turn
+            "content": reply.content,
+            "stop": reply.stop,
+            **vars(checked),
+            "state": recovered,
+            "fitted": sent.fitted,
+            "usage": reply.usage + sent.usage,
+            "cost": cost_of(agent.model, reply.usage) + sent.cost,
+            "tokens": reply.usage.total if agent.context_window else 0,
+        }
+        # History leaves out what was not set: only what says something is.
+        turn = Turn(**{name: value for name, value in said.items() if value})
+        return await self.to.store.transact(functools.partial(_record, workflow=run.workflow, ask=ask, turn=turn))
 
     async def _tell_iteration(
         self, ask: Decide, run: RunRow, agent: AgentSpec, rows: list[JsonObject], state: JsonObject
@@ -177,11 +175,6 @@ async def _ask_about(
     given = hooks.modified(agent, block["name"], said)
     if given is not None and given != block["input"]:
         found.modified[index] = given
-
-
-def _lean(turn: Turn) -> Turn:
-    """Without the fields that say nothing: history leaves out what was not set."""
-    return Turn.model_validate(turn.model_dump(exclude_defaults=True))
 
 
 async def resolve(to: Resources, run: RunRow | None, workflow: str) -> tuple[RunRow, AgentSpec]:
