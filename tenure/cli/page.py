@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from tenure.cli import render
 from tenure.cli.story import Call, Claude, Message, Step, Story
-from tenure.run import JsonObject
 from tenure.runtime.store.approvals import Answered, Asked
+from tenure.runtime.store.verdicts import RunVerdict
+from tenure.wire import JsonObject
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,9 +61,14 @@ def _head(story: Story) -> list[tuple[str, str]]:
         ),
     ]
     rows += [("now", one.lasting) for one in story.flying]
+    rows += [("judged", _verdict(verdict)) for verdict in story.verdicts]
     if story.status == "failed" and run.message:
         rows.append(("why", run.message))
     return rows
+
+
+def _verdict(verdict: RunVerdict) -> str:
+    return f"{'good' if verdict.good else 'bad'} by {verdict.source}{': ' if verdict.note else ''}{verdict.note}"
 
 
 def _line(step: Step) -> tuple[str, ...]:
@@ -115,8 +121,10 @@ def what(payload: JsonObject) -> str:
     """What a request is about: the call in full, and whatever else the person decides about."""
     if "answer" in payload:
         return f"send this final answer:\n{payload['answer']}"
-    rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments", "why")}
+    rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments", "why", "asked")}
     told = render.call(str(payload.get("tool", "")), payload.get("arguments", {}))
+    if "asked" in payload:
+        told += f"\nchanged by on_tool_call; Claude asked for {render.call(str(payload.get('tool', '')), payload['asked'])}\n"
     return told + "".join(f", {name} {render.moment(value) if name == 'at' else value}" for name, value in rest.items())
 
 

@@ -13,9 +13,10 @@ from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
 from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
-from tenure.runtime.store import Connection, approvals, effects, runs, transcript
+from tenure.runtime.store import Connection, approvals, effects, runs, transcript, verdicts
 from tenure.runtime.store.approvals import Asked
 from tenure.runtime.store.runs import RunRow
+from tenure.runtime.store.verdicts import RunVerdict
 from tenure.transcript import answer_text, calls_made, tool_calls
 from tenure.turn import Usage
 from tenure.wire import Json, JsonObject
@@ -90,6 +91,7 @@ class Story:
     status: str
     steps: list[Step]
     requests: list[Asked]
+    verdicts: list[RunVerdict] = field(default_factory=list[RunVerdict])
     flying: list[InFlight] = field(default_factory=list["InFlight"])
     missing: str | None = None
 
@@ -176,7 +178,7 @@ def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
         )
         for row in effects.of_run(db, workflow)
     }
-    return Story(run, run.status, list(_steps(db, workflow, records, blobs)), asked)
+    return Story(run, run.status, list(_steps(db, workflow, records, blobs)), asked, verdicts.of_run(db, workflow))
 
 
 def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs: Blobs | None) -> Iterator[Step]:
@@ -219,6 +221,7 @@ def as_document(story: Story, url: str) -> JsonObject:
         "cost_usd": dollars(story.cost),
         "steps": [_step_document(step) for step in story.steps],
         "requests": [_asked_document(asked) for asked in story.requests],
+        "verdicts": [{"source": v.source, "good": v.good, "note": v.note, "at": v.at} for v in story.verdicts],
         "waiting_for": [one.request.id for one in story.requests if one.closed_at is None],
         "in_doubt": [{"row": call.row, "tool": call.tool} for call in story.in_doubt],
         "in_flight": [vars(one) for one in story.flying],
