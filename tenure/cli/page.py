@@ -123,9 +123,10 @@ def what(payload: JsonObject) -> str:
         return f"send this final answer:\n{payload['answer']}"
     rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments", "why", "asked")}
     told = render.call(str(payload.get("tool", "")), payload.get("arguments", {}))
+    told += "".join(f", {name} {render.moment(value) if name == 'at' else value}" for name, value in rest.items())
     if "asked" in payload:
-        told += f"\nchanged by on_tool_call; Claude asked for {render.call(str(payload.get('tool', '')), payload['asked'])}\n"
-    return told + "".join(f", {name} {render.moment(value) if name == 'at' else value}" for name, value in rest.items())
+        told += f"\nchanged by on_tool_call; Claude asked for {render.call(payload['tool'], payload['asked'])}"
+    return told
 
 
 def _answer(answer: Answered) -> str:
