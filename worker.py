@@ -48,6 +48,7 @@ from tenure.runtime.settings import Settings
 from tenure.runtime.store import Store, agents
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.spec import SUMMARISER, AgentSpec
+from tenure.trust import Trust, level
 from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
@@ -241,10 +242,21 @@ async def _keep_announcing(to: Resources, worker: str) -> None:
 
 def warnings_for(agent: AgentSpec) -> list[str]:
     """What an operator should know of an agent before it is left alone."""
+    told = [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
+    if agent.trust is not None:
+        return told + _of_trust(agent.name, agent.trust)
+    told.append(f"{agent.name} has no trust=: its read, write and egress tools run without asking")
     asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
-    told = [f"{agent.name}: its read, write and egress tools run without asking"]
-    told += [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
     return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
+
+
+def _of_trust(name: str, trust: Trust) -> list[str]:
+    told = [
+        f"{name}: level {level.shown(min(trust.initial, trust.cap))}; `tenure trust compile` shows what that may do"
+    ]
+    return (
+        [*told, f"{name}: trust.rules are kept, and nothing follows them yet: the level stays"] if trust.rules else told
+    )
 
 
 async def _main(arguments: argparse.Namespace) -> None:

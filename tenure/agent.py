@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from tenure.client import RunHandle, Tenure
 from tenure.client.runs import RunOptions
@@ -12,6 +12,7 @@ from tenure.errors import BadInput
 from tenure.response import Response
 from tenure.spec import DEFAULT_MODEL, AgentSpec, Hook
 from tenure.tools import Function, Tool
+from tenure.trust import Trust
 from tenure.trust.limits import RateLimit
 from tenure.wire import Json
 
@@ -43,6 +44,7 @@ class Agent(AgentSpec):
             required_state: Iterable[str] | Mapping[str, Hook | None] = (),
             roles: Mapping[str, Iterable[str]] = ...,
             rate_limits: Mapping[str, RateLimit | str] = ...,
+            trust: Trust | Mapping[str, Any] | None = None,  # Any: the JSON of a Trust
             until: Hook | None = None,
             on_iteration: Hook | None = None,
             on_tool_call: Hook | None = None,

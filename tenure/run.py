@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tenure.approvals.request import Request
+from tenure.trust.config import Permit, ToolRule
 from tenure.turn import Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
@@ -67,7 +68,8 @@ class ToolFacts(Wire):
     """What the workflow knows of a tool: enough to gate it, nothing of its code.
 
     `invalidates` names the cached reads that a call of this tool makes stale (None: all of them). `output` holds the paths of
-    the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them).
+    the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them). `permits` and `rules` are what
+    the agent's `trust` says of it.
     """
 
     effect: Effect = Effect.WRITE
@@ -78,6 +80,8 @@ class ToolFacts(Wire):
     invalidates: list[str] | None = None
     output: list[str] = Field(default_factory=list[str])
     sinks: list[str] | None = None
+    permits: list[Permit] = Field(default_factory=list[Permit])
+    rules: list[ToolRule] = Field(default_factory=list[ToolRule])
 
 
 class Snapshot(Wire):
@@ -92,6 +96,7 @@ class Snapshot(Wire):
     state: JsonObject = Field(default_factory=dict[str, Json])  # what a run begins with, beside what its caller gives
     tools: dict[str, ToolFacts] = Field(default_factory=dict[str, ToolFacts])
     hooks: list[str] = Field(default_factory=list[str])  # the parameters under which the agent has functions of its own
+    level: int | None = None  # tenths; None: the agent has no `trust`
     roles: dict[str, list[str]] = Field(default_factory=dict[str, list[str]])  # role → patterns of the tools it may use
 
 

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 
 from tenure.errors import ConfigError
 from tenure.hooks import HOOKS
-from tenure.run import Snapshot
+from tenure.run import Snapshot, ToolFacts
 from tenure.tools import LONGEST, Function, Tool, manifests
 from tenure.transcript import canonical
 from tenure.trust import pattern
+from tenure.trust.config import Trust
+from tenure.trust.grammar import parse
 from tenure.trust.limits import RateLimit
 from tenure.wire import STATE_LIMIT, Json, JsonObject
 
@@ -27,7 +29,7 @@ SUMMARISER = "claude-haiku-5-5"  # makes the summaries of agents that have a con
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 CONTEXT_LEAST = 2_000  # tokens: below, not even a summary and one turn fit
 LATER = {  # named by the design, not yet built: said so, instead of calling them unknown
-    "trust", "optimization", "learning", "channels", "message_handling", "audit", "privacy", "mcp_servers",
+    "optimization", "learning", "channels", "message_handling", "audit", "privacy", "mcp_servers",
 }  # fmt: skip
 Hook = Callable[..., Any]  # what hooks take and may return is in tenure.hooks; sync or async
 
@@ -42,6 +44,8 @@ class AgentSpec(BaseModel):
     `state` is what a run begins with (JSON, at most 64 KB). `required_state` names variables that must be there before every
     model call; a mapping gives each a function that recovers it, or None to halt. `roles` maps a role to patterns of the tools it
     may use; with it a run without one of these roles is refused. `rate_limits` maps a pattern of tools to "10/hour".
+
+    `trust` says which calls each level of trust may make; see `tenure.trust.Trust`.
 
     `until`, `on_iteration`, `on_tool_call`, `on_error`, `on_response` and `evaluate` are hooks: see `tenure.hooks` for what they
     are given and may return. They run in the worker, never in workflow code, at least once. Raises ConfigError.
@@ -66,6 +70,7 @@ class AgentSpec(BaseModel):
     required_state: dict[str, Hook | None] = Field(default_factory=dict[str, Hook | None])
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     rate_limits: dict[str, RateLimit] = Field(default_factory=dict[str, RateLimit])
+    trust: Trust | None = None
     until: Hook | None = None
     on_iteration: Hook | None = None
     on_tool_call: Hook | None = None
@@ -114,6 +119,8 @@ class AgentSpec(BaseModel):
         for role, patterns in self.roles.items():
             pattern.check(f"agent {self.name!r}: roles[{role!r}]", patterns, self.tool)
         pattern.check(f"agent {self.name!r}: rate_limits", self.rate_limits, self.tool)
+        for where, told in self.trust.written if self.trust else ():
+            pattern.check(f"agent {self.name!r}: {where}", [parse(told).pattern], self.tool)
         for entry in self.tools:
             pattern.check(f"tool {entry.name!r}: invalidates", entry.invalidates or (), self.tool)
         for name in HOOKS:
@@ -142,10 +149,10 @@ class AgentSpec(BaseModel):
         return {
             **self.model_dump(include={"name", "model", "instructions", "max_iterations", "max_tokens", "timeout"}),
             **self.model_dump(include={"error_threshold", "temperature", "effort", "state", "context_window"}),
-            **self.model_dump(mode="json", include={"roles", "rate_limits"}),
+            **self.model_dump(mode="json", include={"roles", "rate_limits", "trust"}),
             **{name: _named(getattr(self, name)) for name in HOOKS},
             "required_state": {name: _named(recover) for name, recover in self.required_state.items()},
-            "tools": [{**entry.manifest, **entry.facts(self.timeout).model_dump(mode="json")} for entry in self.tools],
+            "tools": [{**entry.manifest, **self._facts(entry).model_dump(mode="json")} for entry in self.tools],
         }
 
     @functools.cached_property
@@ -162,23 +169,33 @@ class AgentSpec(BaseModel):
             max_iterations=self.max_iterations,
             timeout=self.timeout,
             error_threshold=self.error_threshold,
-            tools={entry.name: entry.facts(self.timeout) for entry in self.tools},
-            **{name: value for name, value in self._more().items() if value},
+            tools={entry.name: self._facts(entry) for entry in self.tools},
+            **self._more(),
         )
+
+    def _facts(self, entry: Tool) -> ToolFacts:
+        facts = entry.facts(self.timeout)
+        if self.trust is None:
+            return facts
+        told = {"permits": self.trust.permits(entry.name), "rules": self.trust.rules_for(entry.name)}
+        return facts.model_copy(update={name: value for name, value in told.items() if value})
 
     def _more(self) -> dict[str, Any]:  # Any: values of several fields; those an agent does not use stay out of history
         hooks = [name for name in HOOKS if getattr(self, name) is not None]
         hooks += ["required_state"] if any(self.required_state.values()) else []
-        return {
+        told: dict[str, Any] = {  # Any: as above
             "state": self.state,
             "hooks": hooks,
             "roles": {role: list(patterns) for role, patterns in self.roles.items()},
         }
+        level = {} if self.trust is None else {"level": min(self.trust.initial, self.trust.cap)}
+        return {name: value for name, value in told.items() if value} | level
 
     def idle_patterns(self) -> list[tuple[str, str]]:
         """Patterns that name no tool yet, each with the parameter it stands in: a word to whoever starts a worker."""
         told = [("rate_limits", named) for named in self.rate_limits]
         told += [(f"roles[{role!r}]", named) for role, patterns in self.roles.items() for named in patterns]
+        told += [(where, parse(written).pattern) for where, written in (self.trust.written if self.trust else ())]
         return [(where, named) for where, named in told if not any(pattern.matches(named, tool) for tool in self.tool)]
 
     def offered(self, role: str | None) -> list[JsonObject]:
@@ -190,9 +207,22 @@ class AgentSpec(BaseModel):
         """By role; None: without roles. Made once, because every model call sends them."""
         allowed: dict[str | None, tuple[str, ...]] = {**self.roles, None: ("*",)}
         return {
-            role: manifests([entry for entry in self.tools if pattern.any_matches(patterns, entry.name)])
+            role: manifests(
+                [
+                    entry
+                    for entry in self.tools
+                    if pattern.any_matches(patterns, entry.name) and self._may_be_called(entry)
+                ]
+            )
             for role, patterns in allowed.items()
         }
+
+    def _may_be_called(self, entry: Tool) -> bool:
+        """Whether any call of the tool can pass the gate at all, by itself or with a person's approval."""
+        if self.trust is None:
+            return True
+        always = [rule for rule in self.trust.rules_for(entry.name) if not parse(rule.permission).conditions]
+        return bool(self.trust.permits(entry.name)) and not any(rule.decision == "deny" for rule in always)
 
     def limits(self, tool: str) -> dict[str, RateLimit]:
         """The rate limits that a call of this tool counts for, by their patterns."""

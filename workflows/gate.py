@@ -1,25 +1,31 @@
 """The gate: every call is ruled on, from recorded policy, before it is made.
 
-Rules of this file: pure, over recorded values. Today's checks: the tool is declared, the role, its effect, an outcome left
-unknown.
+Rules of this file: pure, over recorded values; every check is made and every reason kept. Today's checks: the tool is declared, the
+role, what `trust` denies or asks whatever the level, the level it requires (without `trust`: its effect), an outcome left unknown.
 """
 
 from __future__ import annotations
 
 from tenure.run import Effect, RunState, Snapshot, ToolFacts
+from tenure.trust import level
+from tenure.trust.grammar import parse
 from tenure.trust.pattern import any_matches
 from tenure.trust.ruling import Allow, Ask, Decision, Deny, Ruling, rule
+from tenure.wire import JsonObject
 
 ASKING = {Effect.DESTRUCTIVE, Effect.PRIVILEGED}
 
 
-def gate(run: RunState, tool: str, same_call: str) -> Ruling:
+def gate(run: RunState, tool: str, arguments: JsonObject, same_call: str) -> Ruling:
     """The ruling on a call of `tool`; `same_call` names the tool with these arguments, whatever its place in the run."""
     agent = run.agent
     facts = agent.tools.get(tool)
     if facts is None:
         return rule([Deny(f"{agent.agent} has no tool {tool!r}")])
-    return rule([_role(agent, run.request.role, tool), _effect(tool, facts), _unknown(tool, same_call, run.unknown)])
+    checks = [_role(agent, run.request.role, tool), _unknown(tool, same_call, run.unknown)]
+    if agent.level is None:
+        return rule([*checks, _effect(tool, facts)])
+    return rule([*checks, *_rules(tool, facts, arguments), _required(tool, facts, arguments, agent.level)])
 
 
 def quorum(facts: ToolFacts) -> int:
@@ -31,6 +37,25 @@ def _role(agent: Snapshot, role: str | None, tool: str) -> Decision:
     if not agent.roles or any_matches(agent.roles.get(role or "", []), tool):
         return Allow()
     return Deny(f"the role {role!r} may not use {tool}")
+
+
+def _rules(tool: str, facts: ToolFacts, arguments: JsonObject) -> list[Decision]:
+    told = [one for one in facts.rules if parse(one.permission).restricts(arguments)]
+    return [
+        Deny(f"{one.permission} is denied") if one.decision == "deny" else Ask(f"{one.permission} is always asked")
+        for one in told
+    ]
+
+
+def _required(tool: str, facts: ToolFacts, arguments: JsonObject, has: int) -> Decision:
+    """The lowest level that allows the call; none: it is denied."""
+    levels = [permit.level for permit in facts.permits if parse(permit.permission).allows(arguments)]
+    if not levels:
+        return Deny(f"no level of trust allows {tool}" + (" with these arguments" if facts.permits else ""))
+    needed = min(levels)
+    if needed <= has:
+        return Allow()
+    return Ask(f"{tool} needs level {level.shown(needed)}, and the agent has {level.shown(has)}")
 
 
 def _effect(tool: str, facts: ToolFacts) -> Decision:

@@ -131,7 +131,7 @@ def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call
         if index in turn.problems or index in turn.rejected or facts is None or facts.effect is not Effect.READ:
             break
         call = call_of(run, turn, blocks[index], index)
-        if not isinstance(gate(run, call.tool, call.same).decision, Allow) or calls.reusable(run, call):
+        if not isinstance(gate(run, call.tool, call.arguments, call.same).decision, Allow) or calls.reusable(run, call):
             break
         if facts.cache and any(call.same == other.same for other in found):
             break  # the second one of the same turn can reuse the first one's result
@@ -174,7 +174,7 @@ async def _one(run: RunState, desk: Desk, turn: OpenTurn, blocks: list[JsonObjec
     if index in turn.rejected:
         return calls.refused(run, turn, block, turn.rejected[index], counts=False)
     call = call_of(run, turn, block, index)
-    match gate(run, call.tool, call.same).decision:
+    match gate(run, call.tool, call.arguments, call.same).decision:
         case Deny(reason=why):
             return await calls.not_made(run, turn, call, why)
         case Ask(reason=why) if turn.granted != call.digest:

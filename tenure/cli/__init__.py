@@ -23,6 +23,7 @@ from tenure.cli.doctor import doctor
 from tenure.cli.feedback import feedback
 from tenure.cli.init import init
 from tenure.cli.runs import cancel, run, runs, show
+from tenure.cli.trust import trust
 from tenure.errors import AnswerRefused, TenureError
 
 INTERRUPTED = 130
@@ -91,5 +92,21 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (demo, init, dev, worker, run, runs, show, cancel, pending, approve, deny, answer, feedback, doctor):
+for command in (
+    demo,
+    init,
+    dev,
+    worker,
+    run,
+    runs,
+    show,
+    cancel,
+    pending,
+    approve,
+    deny,
+    answer,
+    feedback,
+    doctor,
+    trust,
+):
     main.add_command(command)

@@ -17,7 +17,7 @@ from tenure.errors import AnswerRefused
 from tenure.runtime import keys
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.settings import Settings
-from tenure.runtime.store import Store
+from tenure.runtime.store import Store, approvals
 from tenure.runtime.temporal import start_server
 from tenure.spec import AgentSpec
 from tenure.testing.scripted_claude import ScriptedClaude
@@ -44,9 +44,11 @@ class Embedded(Tenure):
         return verdict
 
     async def approve(self, request: Request | str, *, note: str = "") -> None:
-        """Approve with as many local principals as the request wants."""
+        """Approve with as many local principals as the request still wants."""
         asked = request if isinstance(request, Request) else await self.approvals.find(request)
-        for principal in keys.LOCAL_PRINCIPALS[: asked.quorum]:
+        given = await self.require_store().read(lambda db: approvals.approved_by(db, asked.id))
+        others = [name for name in keys.LOCAL_PRINCIPALS if name not in given]
+        for principal in others[: asked.quorum - len(given)]:
             await self.answer(asked, "approve", by=principal, note=note)
 
 

@@ -41,16 +41,16 @@ def run(role: str | None = None, roles: dict[str, list[str]] | None = None, **to
 def test_destructive_and_privileged_tools_ask_two_people_and_the_rest_is_allowed() -> None:
     for effect in Effect:
         facts = ToolFacts(effect=effect)
-        decision = gate(run(t=facts), "t", "same").decision
+        decision = gate(run(t=facts), "t", {}, "same").decision
         assert isinstance(decision, Ask if effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED) else Allow)
         assert quorum(facts) == (2 if isinstance(decision, Ask) else 1)
 
 
 def test_an_unknown_tool_is_denied_and_an_outcome_left_unknown_asks() -> None:
-    assert isinstance(gate(run(), "t", "same").decision, Deny)
+    assert isinstance(gate(run(), "t", {}, "same").decision, Deny)
     doubtful = run(t=ToolFacts())
     doubtful.unknown.append("same")
-    assert isinstance(gate(doubtful, "t", "same").decision, Ask)
+    assert isinstance(gate(doubtful, "t", {}, "same").decision, Ask)
 
 
 def test_a_role_may_use_what_its_patterns_name_and_nothing_else() -> None:
@@ -59,4 +59,4 @@ def test_a_role_may_use_what_its_patterns_name_and_nothing_else() -> None:
     expected = {("viewer", "get_x"): Allow, ("viewer", "put_x"): Deny, ("admin", "put_x"): Allow}
     expected |= {(None, "get_x"): Deny, ("nobody", "get_x"): Deny}
     for (role, tool), kind in expected.items():
-        assert isinstance(gate(run(role, roles, **tools), tool, "same").decision, kind), (role, tool)
+        assert isinstance(gate(run(role, roles, **tools), tool, {}, "same").decision, kind), (role, tool)
