@@ -10,6 +10,7 @@ from typing import Any
 from temporalio import activity
 
 from tenure.activities import calling, hooks
+from tenure.activities.calling import Sent
 from tenure.activities.observe import raise_elsewhere
 from tenure.activities.pulse import pulse
 from tenure.activities.recall import Texts
@@ -61,24 +62,11 @@ class Deciding:
             recovered = await _recover(run, agent, state)
         except HookFailed as error:
             return Turn(halted=str(error))
-        deadline = (
-            asyncio.get_running_loop().time() + agent.timeout
-        )  # of the iteration: a summary takes its share of it
+        deadline = asyncio.get_running_loop().time() + agent.timeout  # a summary takes its share of it
         sent = await calling.fit(self.to, run, agent, rows, ask, deadline)
         reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages), deadline)
         checked = await _check(run, agent, reply, {**state, **recovered})
-        said: dict[str, Any] = {  # Any: the fields of Turn
-            "content": reply.content,
-            "stop": reply.stop,
-            **vars(checked),
-            "state": recovered,
-            "fitted": sent.fitted,
-            "usage": reply.usage + sent.usage,
-            "cost": cost_of(agent.model, reply.usage) + sent.cost,
-            "tokens": reply.usage.total if agent.context_window else 0,
-        }
-        # History leaves out what was not set: only what says something is.
-        turn = Turn(**{name: value for name, value in said.items() if value})
+        turn = _turn(agent, reply, sent, checked, recovered)
         return await self.to.store.transact(functools.partial(_record, workflow=run.workflow, ask=ask, turn=turn))
 
     async def _tell_iteration(
@@ -144,6 +132,21 @@ class _Checked:
     rejected: dict[int, str] = field(default_factory=dict[int, str])
     modified: dict[int, JsonObject] = field(default_factory=dict[int, JsonObject])
     broken: str = ""
+
+
+def _turn(agent: AgentSpec, reply: Reply, sent: Sent, checked: _Checked, recovered: JsonObject) -> Turn:
+    said: dict[str, Any] = {  # Any: the fields of Turn
+        "content": reply.content,
+        "stop": reply.stop,
+        **vars(checked),
+        "state": recovered,
+        "fitted": sent.fitted,
+        "usage": reply.usage + sent.usage,
+        "cost": cost_of(agent.model, reply.usage) + sent.cost,
+        "tokens": reply.usage.total if agent.context_window else 0,
+    }
+    # History leaves out what was not set: only what says something is.
+    return Turn(**{name: value for name, value in said.items() if value})
 
 
 async def _check(run: RunRow, agent: AgentSpec, reply: Reply, state: JsonObject) -> _Checked:
