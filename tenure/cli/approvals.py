@@ -26,6 +26,7 @@ def _signing(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's
         click.option(
             "--print", "only_print", is_flag=True, help="Print the token, for the Temporal UI, and send nothing."
         ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--note", default="", help="A word on why; it is recorded, and Claude reads it after a denial."),
         click.option("--as", "principal", default="operator", show_default=True, help="Which key signs."),
         click.argument("request"),
@@ -62,27 +63,27 @@ def pending(as_json: bool) -> None:
 
 @click.command()
 @_signing
-def approve(request: str, principal: str, note: str, only_print: bool) -> int:
+def approve(request: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
     """Approve REQUEST."""
-    return _answer(request, "approve", principal, note, only_print)
+    return _answer(request, "approve", principal, note, only_print, as_json)
 
 
 @click.command()
 @_signing
-def deny(request: str, principal: str, note: str, only_print: bool) -> int:
+def deny(request: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
     """Deny REQUEST."""
-    return _answer(request, "deny", principal, note, only_print)
+    return _answer(request, "deny", principal, note, only_print, as_json)
 
 
 @click.command()
 @_signing
 @click.argument("choice")
-def answer(request: str, choice: str, principal: str, note: str, only_print: bool) -> int:
+def answer(request: str, choice: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
     """Answer REQUEST with CHOICE: `happened`, `did-not` or `stop` for an effect in doubt."""
-    return _answer(request, choice, principal, note, only_print)
+    return _answer(request, choice, principal, note, only_print, as_json)
 
 
-def _answer(part: str, choice: str, principal: str, note: str, only_print: bool) -> int:
+def _answer(part: str, choice: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
     from tenure.cli.connection import perform
 
     async def work() -> int:
@@ -96,14 +97,27 @@ def _answer(part: str, choice: str, principal: str, note: str, only_print: bool)
             if only_print:
                 click.echo(token)
                 return 0
-            _print_request(request, await _approved(system, request), how=False)
+            if not as_json:
+                _print_request(request, await _approved(system, request), how=False)
             verdict = await system.approvals.send(request, token)
-            return _tell(request, principal, verdict, await _approved(system, request))
+            approved = await _approved(system, request)
+            return _document(request, verdict, approved) if as_json else _tell(request, verdict, approved)
 
     return perform(work())
 
 
-def _tell(request: Request, principal: str, verdict: Verdict | None, approved: list[str]) -> int:
+def _document(request: Request, verdict: Verdict | None, approved: list[str]) -> int:
+    from tenure.cli import render
+
+    told = {"request": request.id, "run": request.workflow, "approved_by": approved, "quorum": request.quorum}
+    seen = (
+        verdict.model_dump(mode="json") if verdict else {"accepted": None, "reason": "no worker has looked at it yet"}
+    )
+    render.document({**told, **seen})
+    return 0 if verdict is not None and verdict.accepted else 1
+
+
+def _tell(request: Request, verdict: Verdict | None, approved: list[str]) -> int:
     if verdict is None:
         click.echo(
             f"tenure: sent, but no worker has looked at the answer yet; it counts as soon as one does "

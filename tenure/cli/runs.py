@@ -128,18 +128,23 @@ def show(run: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run")
-def cancel(run: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def cancel(run: str, as_json: bool) -> None:
     """Ask RUN to stop: running tools are told, effects in flight are recorded."""
     from tenure.cli.connection import perform
 
     async def work() -> None:
+        from tenure.cli import render
         from tenure.cli.connection import connected
 
         async with connected() as system:
             handle = await system.runs.find(run)
             await _must_run(handle)
             await handle.cancel()
-        click.echo(f"asked {handle.id} to stop; `tenure show {_last(handle.id)}` tells when it has")
+        if as_json:
+            render.document({"id": handle.id, "asked_to_stop": True})
+        else:
+            click.echo(f"asked {handle.id} to stop; `tenure show {_last(handle.id)}` tells when it has")
 
     perform(work())
 

@@ -210,6 +210,18 @@ async def test_one_approval_of_two_says_who_is_missing_and_how(tenure: Tenure, s
     assert (await tenure("approve", request)).exit_code == 2
 
 
+async def test_answers_and_cancellations_are_told_as_json_too(tenure: Tenure, system: Embedded) -> None:
+    run, request = await asking(tenure, system)
+    first = json.loads((await tenure("approve", request, "--json")).stdout)
+    assert (first["accepted"], first["approved_by"], first["quorum"]) == (True, ["operator"], 2)
+    again = await tenure("approve", request, "--json")
+    assert again.exit_code == 1
+    assert "has approved this already" in json.loads(again.stdout)["reason"]
+    cancelled = json.loads((await tenure("cancel", run, "--json")).stdout)
+    assert cancelled == {"id": run, "asked_to_stop": True}
+    await ended(system, run)
+
+
 async def test_show_tells_what_a_live_run_is_doing(tenure: Tenure, system: Embedded) -> None:
     run = await started(tenure, "wait for it")
 
