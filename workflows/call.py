@@ -1,7 +1,7 @@
 """One tool call: ruled on, asked about, made, waited for, and what the run learns from its result.
 
-Rules of this file: a row is appended exactly once for each call, in the order of the turn, by `conclude`, `refused`, `not_made`
-or `reused`; nothing else touches the chain.
+Rules of this file: a row is appended exactly once for each call, in the order of the turn, by `_settle`; nothing else touches the
+chain.
 """
 
 from __future__ import annotations
@@ -118,17 +118,14 @@ async def ask(run: RunState, desk: Desk, turn: OpenTurn, call: Call, why: str) -
 
 def conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: int) -> Stop | None:
     """The call has its result. A Stop when that ends the run."""
-    append(run, result_row(call.id, result))
-    run.calls += 1
-    turn.next_call = call.index + 1
     turn.resolved, turn.generation = None, 0
     facts = run.agent.tools[call.tool]
     if result.outcome == "unknown":
         run.unknown.append(call.same)
     same_result = name_of([call.same, result.value, result.blob and result.blob.blob])
     _remember(run, call, result, facts, same_result)
-    tell(run, story.call_summary(call.tool, call.arguments), took=now() - begun, ok=result.ok)
-    story.tell(run)
+    told = story.call_summary(call.tool, call.arguments)
+    _settle(run, turn, result_row(call.id, result), told, ok=result.ok, took=now() - begun)
     if result.stop is not None:
         return Stop(StopReason.FAILED, result.stop)
     if result.finish is not None:
@@ -139,32 +136,21 @@ def conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: i
 async def reused(run: RunState, turn: OpenTurn, call: Call, cached: CachedCall) -> Stop | None:
     """A read whose earlier result in this run is its result as well."""
     noted = await quick("note", Note(seq=call.seq, row=result_row(call.id, Result(same_as=cached.seq))), Note)
-    append(run, noted.row)
-    run.calls += 1
-    turn.next_call = call.index + 1
-    tell(run, f"{story.call_summary(call.tool, call.arguments)}: as before")
-    story.tell(run)
+    _settle(run, turn, noted.row, f"{story.call_summary(call.tool, call.arguments)}: as before")
     return _count_error(run, ok=True) or _count_repeat(run, call, cached.result, run.agent.tools[call.tool])
 
 
 def refused(run: RunState, turn: OpenTurn, block: JsonObject, problem: str, *, counts: bool) -> Stop | None:
     """A call that is not made as Claude wrote it; `decide` has written its row."""
-    append(run, problem_row(block["id"], problem))
-    run.calls += 1
-    turn.next_call += 1
-    tell(run, f"{block['name']}: {problem}", ok=False)
-    story.tell(run)
+    _settle(run, turn, problem_row(block["id"], problem), f"{block['name']}: {problem}", ok=False)
     return _count_error(run, ok=False) if counts else None
 
 
 async def not_made(run: RunState, turn: OpenTurn, call: Call, why: str) -> Stop | None:
     """A call that policy or a person refuses: Claude is told why. It is no error of the tool."""
     noted = await quick("note", Note(seq=call.seq, row=problem_row(call.id, why)), Note)
-    run.calls += 1
-    append(run, noted.row)  # a call that was made before a reset is told as it was: the world does not go back
-    turn.next_call = call.index + 1
-    tell(run, f"{call.tool}: {why}", ok=False)
-    story.tell(run)
+    # A call that was made before a reset is told as it was: the world does not go back.
+    _settle(run, turn, noted.row, f"{call.tool}: {why}", ok=False)
     return None
 
 
@@ -176,6 +162,15 @@ def reusable(run: RunState, call: Call) -> CachedCall | None:
 def held_back(result: Result) -> str:
     """What Claude is told of a call that a rate limit does not allow for longer than a run waits."""
     return f"not made: {result.value}; the next call is possible at {story.moment(result.since)} UTC"
+
+
+def _settle(run: RunState, turn: OpenTurn, row: JsonObject, told: str, *, ok: bool = True, took: int = 0) -> None:
+    """The next call of the turn has its row: the chain and the story grow by it."""
+    append(run, row)
+    run.calls += 1
+    turn.next_call += 1
+    tell(run, told, took=took, ok=ok)
+    story.tell(run)
 
 
 async def _until(result: Result, call: Call) -> None:

@@ -7,7 +7,7 @@ role, what `trust` denies or asks whatever the level, the level it requires (wit
 from __future__ import annotations
 
 from tenure.run import Effect, RunState, Snapshot, ToolFacts
-from tenure.trust import level
+from tenure.trust.checks import by_level, by_rules
 from tenure.trust.grammar import parse
 from tenure.trust.pattern import any_matches
 from tenure.trust.ruling import Allow, Ask, Decision, Deny, Ruling, rule
@@ -25,7 +25,7 @@ def gate(run: RunState, tool: str, arguments: JsonObject, same_call: str) -> Rul
     checks = [_role(agent, run.request.role, tool), _unknown(tool, same_call, run.unknown)]
     if agent.level is None:
         return rule([*checks, _effect(tool, facts)])
-    return rule([*checks, *_rules(tool, facts, arguments), _required(tool, facts, arguments, agent.level)])
+    return rule([*checks, *_trust(tool, facts, arguments, agent.level)])
 
 
 def quorum(facts: ToolFacts) -> int:
@@ -39,23 +39,11 @@ def _role(agent: Snapshot, role: str | None, tool: str) -> Decision:
     return Deny(f"the role {role!r} may not use {tool}")
 
 
-def _rules(tool: str, facts: ToolFacts, arguments: JsonObject) -> list[Decision]:
-    told = [one for one in facts.rules if parse(one.permission).restricts(arguments)]
-    return [
-        Deny(f"{one.permission} is denied") if one.decision == "deny" else Ask(f"{one.permission} is always asked")
-        for one in told
-    ]
-
-
-def _required(tool: str, facts: ToolFacts, arguments: JsonObject, has: int) -> Decision:
-    """The lowest level that allows the call; none: it is denied."""
-    levels = [permit.level for permit in facts.permits if parse(permit.permission).allows(arguments)]
-    if not levels:
-        return Deny(f"no level of trust allows {tool}" + (" with these arguments" if facts.permits else ""))
-    needed = min(levels)
-    if needed <= has:
-        return Allow()
-    return Ask(f"{tool} needs level {level.shown(needed)}, and the agent has {level.shown(has)}")
+def _trust(tool: str, facts: ToolFacts, arguments: JsonObject, has: int) -> list[Decision]:
+    rules = [rule for rule in facts.rules if parse(rule.permission).restricts(arguments)]
+    permits = [permit for permit in facts.permits if parse(permit.permission).allows(arguments)]
+    what = f"{tool} with these arguments" if facts.permits and not permits else tool
+    return [*by_rules(rules), by_level(what, permits, has)]
 
 
 def _effect(tool: str, facts: ToolFacts) -> Decision:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SILENT = "No worker answers: the run goes on as soon as one does (`tenure dev`)."
 AWAY = "Times are missing, because the Temporal server does not answer: `tenure dev` starts it."
-ALL_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
 
 
 def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs: Blobs | None) -> Iterator[Step]:
-    rows = {seq: json.loads(text) for seq, text in transcript.between(db, workflow, 0, ALL_ROWS)}
+    rows = {seq: json.loads(text) for seq, text in transcript.between(db, workflow, 0, transcript.ALL)}
     made = iter(tool_calls_of(rows.values(), blobs))
     for seq, row in rows.items():
         match row["role"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -10,8 +10,10 @@ from tenure.errors import BadInput
 
 if TYPE_CHECKING:
     from tenure.spec import AgentSpec
+    from tenure.trust.config import Permit, ToolRule
     from tenure.wire import JsonObject
 
+T = TypeVar("T", "Permit", "ToolRule")
 MARKS = {"allow": "A", "ask": "?", "deny": "–"}
 
 
@@ -73,34 +75,28 @@ def _document(agent: AgentSpec) -> JsonObject:
 def lines(agent: AgentSpec) -> list[JsonObject]:
     """For each tool, and for each condition on its arguments, what every level from 0 to 1 makes of the call."""
     found: list[JsonObject] = []
-    for name in agent.tool:
-        facts = agent.snapshot().tools[name]
-        free = _levels([p.level for p in facts.permits if "(" not in p.permission], _plain(agent, name))
-        found.append({"call": name, "levels": free})
-        found += [
-            {"call": f"  {told.permission}", "levels": _levels([told.level, *_free(agent, name)], _plain(agent, name))}
-            for told in facts.permits
-            if "(" in told.permission
-        ]
-        found += [
-            {"call": f"  {rule.permission}", "levels": [rule.decision] * 11}
-            for rule in facts.rules
-            if "(" in rule.permission
-        ]
+    for name, facts in agent.snapshot().tools.items():
+        permits, narrow = _parted(facts.permits)
+        rules, special = _parted(facts.rules)
+        found.append(_line(name, name, permits, rules))
+        found += [_line(name, f"  {told.permission}", [*permits, told], rules) for told in narrow]
+        # Of a call that a rule with conditions means, any permit may hold: what the rule leaves of it at most.
+        found += [_line(name, f"  {told.permission}", facts.permits, [*rules, told]) for told in special]
     return found
 
 
-def _free(agent: AgentSpec, name: str) -> list[int]:
-    return [p.level for p in agent.snapshot().tools[name].permits if "(" not in p.permission]
+def _line(tool: str, call: str, permits: list[Permit], rules: list[ToolRule]) -> JsonObject:
+    from tenure.trust import level
+    from tenure.trust.checks import by_level, by_rules
+    from tenure.trust.ruling import rule
+
+    rulings = [rule([*by_rules(rules), by_level(tool, permits, has)]) for has in range(level.MOST + 1)]
+    return {"call": call, "levels": [type(ruling.decision).__name__.lower() for ruling in rulings]}
 
 
-def _plain(agent: AgentSpec, name: str) -> str | None:
-    """What the rules without conditions say of the tool: the stricter one."""
-    told = [rule.decision for rule in agent.snapshot().tools[name].rules if "(" not in rule.permission]
-    return "deny" if "deny" in told else "ask" if told else None
+def _parted(told: list[T]) -> tuple[list[T], list[T]]:
+    """Those without conditions, and those with."""
+    from tenure.trust.grammar import parse
 
-
-def _levels(allowed: list[int], rule: str | None) -> list[str]:
-    if rule == "deny" or not allowed:
-        return ["deny"] * 11
-    return ["ask" if rule == "ask" or at < min(allowed) else "allow" for at in range(11)]
+    plain = [one for one in told if not parse(one.permission).conditions]
+    return plain, [one for one in told if one not in plain]

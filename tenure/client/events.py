@@ -15,7 +15,6 @@ from temporalio.client import Client
 from tenure.run import Outcome, RunRequest, Status, StopReason
 from tenure.runtime import history
 from tenure.runtime import temporal as names
-from tenure.runtime.history import LOCAL_MARKER
 from tenure.transcript import answer_text, as_text, tool_calls
 from tenure.turn import Act, Note, Result, Turn
 
@@ -123,13 +122,10 @@ class _Reader:
         ]
 
     async def _marker(self, event: HistoryEvent, at: int) -> list[Event]:
-        marker = event.marker_recorded_event_attributes
-        if marker.marker_name != LOCAL_MARKER or "result" not in marker.details:
-            return []
-        activity = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
+        activity, result = history.local_result(event)
         if activity == "open_request":
-            self._request = _opened(marker.details["result"])
-        return await self._noted(marker.details["result"], at) if activity == "note" else []
+            self._request = _opened(result)
+        return await self._noted(result, at) if activity == "note" else []
 
     async def _noted(self, result: Payloads, at: int) -> list[Event]:
         """A call that was refused, or whose result stood already; added context is no event."""

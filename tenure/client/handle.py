@@ -20,8 +20,6 @@ from tenure.runtime import history
 from tenure.runtime.store import runs, transcript
 from tenure.wire import INLINE_LIMIT, JsonObject
 
-ALL_ROWS = 1_000_000
-
 
 @dataclass(frozen=True)
 class RunHandle:
@@ -103,7 +101,9 @@ class RunHandle:
         if store is None:
             told = await history.read(self.system.temporal, self.id)
             return list(told.rows.values()), told.initial_state, None
-        texts, run = await store.read(lambda db: (transcript.between(db, self.id, 0, ALL_ROWS), runs.get(db, self.id)))
+        texts, run = await store.read(
+            lambda db: (transcript.between(db, self.id, 0, transcript.ALL), runs.get(db, self.id))
+        )
         kept = Outcome.model_validate_json(run.outcome) if run and run.outcome else None
         wanted = count or (kept.rows if kept else len(texts))
         if run is not None and [seq for seq, _ in texts[:wanted]] == list(range(wanted)):

@@ -84,14 +84,11 @@ class _Reader:
         self.rows[note.seq] = note.row
 
     async def _marker(self, event: HistoryEvent) -> None:
-        marker = event.marker_recorded_event_attributes
-        if marker.marker_name != LOCAL_MARKER or "result" not in marker.details:
-            return
-        activity = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
+        activity, result = local_result(event)
         if activity == "note":
-            await self._noted(marker.details["result"])
+            await self._noted(result)
         elif activity == "observe":
-            await self._observed(marker.details["result"])
+            await self._observed(result)
 
     async def _observed(self, result: Payloads) -> None:
         self.snapshot = (await self._value(result, Observed)).snapshot or self.snapshot
@@ -114,6 +111,14 @@ class Told:
     snapshot: Snapshot | None
     initial_state: JsonObject
     first_run: str
+
+
+def local_result(event: HistoryEvent) -> tuple[str, Payloads]:
+    """Which local activity a marker tells of, and its result; an empty name for any other marker, and for a failure."""
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != LOCAL_MARKER or "result" not in marker.details:
+        return "", Payloads()
+    return json.loads(marker.details["data"].payloads[0].data).get("activity_type", ""), marker.details["result"]
 
 
 async def read(client: Client, workflow: str) -> Told:

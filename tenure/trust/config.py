@@ -147,16 +147,14 @@ class Trust(BaseModel):
 
     def permits(self, tool: str) -> list[Permit]:
         """From which level on calls of `tool` are allowed, the lowest first."""
-        found = [
-            Permit(level=tier, permission=told)
-            for tier, many in sorted(self.permissions.items())
-            for told in many
-            if pattern.matches(parse(told).pattern, tool)
-        ]
+        lowest: dict[str, int] = {}
+        for tier, many in sorted(self.permissions.items()):
+            for told in many:
+                lowest.setdefault(told, tier)
         return [
-            one
-            for index, one in enumerate(found)
-            if one.permission not in {other.permission for other in found[:index]}
+            Permit(level=tier, permission=told)
+            for told, tier in lowest.items()
+            if pattern.matches(parse(told).pattern, tool)
         ]
 
     def rules_for(self, tool: str) -> list[ToolRule]:

@@ -17,6 +17,9 @@ DDL = (
 )
 
 
+ALL = 1_000_000  # more rows than any run has
+
+
 def put(db: sqlite3.Connection, workflow: str, seq: int, row: JsonObject, meta: JsonObject | None = None) -> bool:
     """Keep `row` unless one stands there already; True when it was kept. `meta` stays outside the chain."""
     text = None if meta is None else canonical(meta)
