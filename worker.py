@@ -35,10 +35,13 @@ from tenure.activities.observe import Observing
 from tenure.activities.record import Recording
 from tenure.activities.resources import Resources, now
 from tenure.activities.respond import Responding
+from tenure.activities.standing import Watching
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.run import Effect
+from tenure.runtime import notify
+from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.prices import cost_of
@@ -87,6 +90,7 @@ async def serving(
     """
     to, worker = _resources(settings, served, env), f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
+        await to.store.read(lambda db: check_registry(db, to.root, to.registry.agents.values()))
         await register_attributes(client)
         await _claim(client, settings, to.store)
         await _announce(to, worker)
@@ -125,12 +129,14 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
         registry=registry,
         root=decode_key(settings.approver_root),
         patience=settings.patience,
+        notifiers=tuple(notify.load(settings.notify)),
     )
 
 
 def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: bool) -> Worker:
     observing, deciding, acting = Observing(to), Deciding(to), Acting(to)
     recording, responding, verifying = Recording(to), Responding(to), Verifying(to)
+    watching = Watching(to)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -138,7 +144,7 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
         activities=[
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
             responding.respond, responding.evaluate,
-            verifying.open_request, verifying.verify, verifying.close_request,
+            verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],
@@ -245,7 +251,7 @@ def warnings_for(agent: AgentSpec) -> list[str]:
     told = [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
     if agent.trust is not None:
         return told + _of_trust(agent.name, agent.trust)
-    told.append(f"{agent.name} has no trust=: its read, write and egress tools run without asking")
+    told.append(f"{agent.name} has no trust=: its read, write and egress tools run without asking, whoever chose what with")
     asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
     return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
 

@@ -1,8 +1,8 @@
 """act: one tool call, made once. What changes the world is written down before it is made and after it was made.
 
-Rules of this file: nothing here decides whether a call may be made; it checks that what it was told to make is what was
-ruled on, that no earlier start of it is unaccounted for, and that no rate limit is used up. The attempt whose token stands in
-the effect record speaks.
+Rules of this file: nothing begins that is not what was ruled on, that a second look (`permit`) does not find permitted in the very
+transaction that writes it down, of which an earlier start is unaccounted for, or for which a rate limit is used up. The attempt
+whose token stands in the effect record speaks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -23,18 +24,23 @@ from tenure.activities.attempt import Flag, attempt
 from tenure.activities.decide import resolve
 from tenure.activities.job import Found, Job, job_of, look
 from tenure.activities.outcome import Failed, unknown, witnessed
+from tenure.activities.permit import Stale, permit
 from tenure.activities.pulse import Pulse, pulse
 from tenure.activities.resources import Resources, now
 from tenure.errors import BadInput, HookFailed, StoreUnavailable, Unavailable
 from tenure.hooks import ON_ERROR, Retry, Stop, Tell, ToolFailure
 from tenure.run import Effect
+from tenure.runtime import lineage
 from tenure.runtime import telemetry as otel
-from tenure.runtime.store import Connection, effects, transcript, uses
+from tenure.runtime.store import Connection, effects, restrictions, transcript, uses
 from tenure.state import State
 from tenure.tools import ToolContext
 from tenure.transcript import result_of, result_row, was_made
+from tenure.trust.limits import RateLimit
+from tenure.trust.pattern import matches
 from tenure.turn import Act, Result
 
+Held: TypeAlias = uses.Limited | Stale  # why a call does not begin now
 Arguments: TypeAlias = dict[str, Any]  # typed by the tool's own signature
 DEATHS = 100  # attempts of a read that may vanish without a word; the store's outages count as well
 TRIES = 10  # attempts that `on_error` may ask for, all told
@@ -91,17 +97,23 @@ class Acting:
         if job.number > DEATHS:
             told = f"{job.number - 1} attempts of {job.tool.name} left no word"
             return await self._keep(job, Result(ok=False, value=told))
-        if job.agent.limits(job.tool.name):
-            held = await self.to.store.transact(functools.partial(_take, job=job))
-            if held is not None:
-                return _limited(held)
+        held = await self._hold(job)
+        if held is not None:
+            return _held(held)
         return await self._keep(job, await self._attempt(job, beat, arguments))
 
+    async def _hold(self, job: Job) -> Held | None:
+        """Why a read must not be made now; nothing is written where nothing is counted."""
+        stale, limits = await self.to.store.read(lambda db: (permit(db, job, self.to.root), _limits(db, job)))
+        if stale is not None or not limits:
+            return stale
+        return await self.to.store.transact(lambda db: permit(db, job, self.to.root) or _take(db, job))
+
     async def _change(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
-        begun = await self.to.store.transact(functools.partial(_begin, job=job))
+        begun = await self.to.store.transact(functools.partial(_begin, job=job, root=self.to.root))
         match begun:
-            case uses.Limited():
-                return _limited(begun)
+            case uses.Limited() | Stale():
+                return _held(begun)
             case effects.Stored(result=text):
                 return await self._keep(job, Result.model_validate_json(text))
             case effects.Happened():
@@ -129,7 +141,8 @@ class Acting:
         if beat.lost:  # the last look before the world may change
             raise _given_up()
         timeout = job.tool.timeout or job.agent.timeout
-        tried = await attempt(job.tool, ctx, arguments, timeout, flag)
+        with lineage.of(tainted=job.ask.tainted, cap=job.ask.cap):
+            tried = await attempt(job.tool, ctx, arguments, timeout, flag)
         if beat.lost:
             raise _given_up()
         came = outcome.of(job, ctx, tried, self.to.blobs)
@@ -160,6 +173,7 @@ class Acting:
 
     async def _keep(self, job: Job, result: Result, *, ends: bool = False, settle: int = 0) -> Result:
         """Write the row, and with it what became of the effect; the row that stands is the result."""
+        result = result if job.ask.edited is None else result.model_copy(update={"edited": job.ask.edited})
         text, status = result.model_dump_json(), "raised" if result.outcome == "unknown" else "done"
 
         def write(db: Connection) -> Result | None:
@@ -193,18 +207,27 @@ async def _insisting(write: Callable[[], Awaitable[Result | None]]) -> Result | 
             await asyncio.sleep(0.5)
 
 
+def _limits(db: Connection, job: Job) -> list[tuple[str, RateLimit]]:
+    """The agent's own rate limits on the tool, and those that an operator has set."""
+    set_now = restrictions.standing(db, *job.who).limits.items()
+    return [*job.agent.limits(job.tool.name).items(), *(one for one in set_now if matches(one[0], job.tool.name))]
+
+
 def _take(db: Connection, job: Job) -> uses.Limited | None:
-    return uses.take(db, job.key, job.who, job.tool.name, job.agent.limits(job.tool.name), now())
+    return uses.take(db, job.key, job.who, job.tool.name, _limits(db, job), now())
 
 
-def _begin(db: Connection, job: Job) -> effects.Begun | uses.Limited:
-    """Count and begin in one transaction: a limit holds back what would start now, and nothing that happened already."""
+def _begin(db: Connection, job: Job, root: Ed25519PublicKey) -> effects.Begun | Held:
+    """Look again, count and begin in one transaction: what would start now is held back, and nothing that happened already."""
     start = job.start()
-    held = _take(db, job) if isinstance(effects.foresee(db, start), effects.Go) else None
+    begins = isinstance(effects.foresee(db, start), effects.Go)
+    held = (permit(db, job, root) or _take(db, job)) if begins else None
     return held or effects.begin(db, start)
 
 
-def _limited(held: uses.Limited) -> Result:
+def _held(held: Held) -> Result:
+    if isinstance(held, Stale):
+        return Result(ok=False, outcome="stale", value=held.why, standing=held.standing)
     return Result(ok=False, outcome="limited", value=str(held), since=held.until)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from temporalio import activity
 
-from tenure.activities import calling, hooks
+from tenure.activities import calling, hooks, provenance
 from tenure.activities.calling import Sent
 from tenure.activities.observe import raise_elsewhere
+from tenure.activities.provenance import Provenance
 from tenure.activities.pulse import pulse
 from tenure.activities.recall import Texts
 from tenure.activities.resources import Resources, refuse
@@ -22,10 +23,11 @@ from tenure.hooks import ON_TOOL_CALL, Iteration, Missing, Reject, ToolCall
 from tenure.run import Status
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import cost_of
-from tenure.runtime.store import Connection, runs, transcript
+from tenure.runtime.store import Connection, restrictions, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.transcript import assistant_row, problem_row, state_of, tool_calls
+from tenure.trust.restrictions import FREE, Standing
 from tenure.turn import Decide, Turn
 from tenure.wire import JsonObject
 
@@ -41,15 +43,14 @@ class Deciding:
         """The turn that becomes row `ask.seq`. Temporal retries what `retry.advise` calls worth it."""
         workflow = activity.info().workflow_id or ""
 
-        def look(db: Connection) -> tuple[RunRow | None, Turn | None, Texts]:
-            missing = self.to.recall.missing(db, workflow, ask.seq)
-            return runs.get(db, workflow), standing(db, workflow, ask.seq, ask.head), missing
-
         with pulse():
-            found, stands, missing = await self.to.store.read(look)
+            looking = functools.partial(_look, workflow=workflow, ask=ask, to=self.to)
+            found, held, stands, missing = await self.to.store.read(looking)
             if stands is not None:
                 return stands
             run, agent = await resolve(self.to, found, workflow)
+            if held.halted:
+                return Turn(parked=True, standing=held)
             rows = await self.to.recall.rows(self.to.store, activity.client(), workflow, ask.seq, ask.head, missing)
             return await self._decide(ask, run, agent, rows)
 
@@ -66,8 +67,18 @@ class Deciding:
         sent = await calling.fit(self.to, run, agent, rows, ask, deadline)
         reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages), deadline)
         checked = await _check(run, agent, reply, {**state, **recovered})
-        turn = _turn(agent, reply, sent, checked, recovered)
-        return await self.to.store.transact(functools.partial(_record, workflow=run.workflow, ask=ask, turn=turn))
+        origin = self._origin(ask, agent, run, rows, reply, checked)
+        turn = _turn(agent, reply, sent, checked, recovered, origin)
+        return await self.to.store.transact(functools.partial(_record, run=run, ask=ask, turn=turn))
+
+    def _origin(
+        self, ask: Decide, agent: AgentSpec, run: RunRow, rows: list[JsonObject], reply: Reply, checked: _Checked
+    ) -> Provenance:
+        """Where what the turn's calls say comes from."""
+        calls = tool_calls(reply.content)
+        given = [{**block, "input": checked.modified.get(n, block["input"])} for n, block in enumerate(calls)]
+        load = self.to.blobs.get
+        return provenance.look(agent, rows, given, run.initial_state, load, message_trusted=not ask.untrusted)
 
     async def _tell_iteration(
         self, ask: Decide, run: RunRow, agent: AgentSpec, rows: list[JsonObject], state: JsonObject
@@ -134,13 +145,17 @@ class _Checked:
     broken: str = ""
 
 
-def _turn(agent: AgentSpec, reply: Reply, sent: Sent, checked: _Checked, recovered: JsonObject) -> Turn:
+def _turn(
+    agent: AgentSpec, reply: Reply, sent: Sent, checked: _Checked, recovered: JsonObject, origin: Provenance
+) -> Turn:
     said: dict[str, Any] = {  # Any: the fields of Turn
         "content": reply.content,
         "stop": reply.stop,
         **vars(checked),
         "state": recovered,
         "fitted": sent.fitted,
+        "tainted": origin.tainted,
+        "taint": origin.asks,
         "usage": reply.usage + sent.usage,
         "cost": cost_of(agent.model, reply.usage) + sent.cost,
         "tokens": reply.usage.total if agent.context_window else 0,
@@ -194,6 +209,15 @@ async def resolve(to: Resources, run: RunRow | None, workflow: str) -> tuple[Run
     return run, agent
 
 
+def _look(
+    db: Connection, workflow: str, ask: Decide, to: Resources
+) -> tuple[RunRow | None, Standing, Turn | None, Texts]:
+    missing = to.recall.missing(db, workflow, ask.seq)
+    run = runs.get(db, workflow)
+    held = restrictions.standing(db, run.tenant, run.agent) if run else FREE
+    return run, held, standing(db, workflow, ask.seq, ask.head), missing
+
+
 def standing(db: Connection, workflow: str, seq: int, head: str) -> Turn | None:
     """The turn that stands there, if it followed on the same rows: after a reset another one may stand in its place."""
     found = transcript.standing(db, workflow, seq)
@@ -203,11 +227,14 @@ def standing(db: Connection, workflow: str, seq: int, head: str) -> Turn | None:
     return Turn.model_validate({**meta, "content": row["content"]})
 
 
-def _record(db: Connection, workflow: str, ask: Decide, turn: Turn) -> Turn:
+def _record(db: Connection, run: RunRow, ask: Decide, turn: Turn) -> Turn:
     """Keep the turn and the rows of calls that cannot be made; the turn that stands wins over a late one."""
-    stands, seq = standing(db, workflow, ask.seq, ask.head), ask.seq
+    workflow, seq = run.workflow, ask.seq
+    stands = standing(db, workflow, seq, ask.head)
     if stands is not None:
         return stands
+    held = restrictions.standing(db, run.tenant, run.agent)
+    turn = turn.model_copy(update={"standing": held}) if held.fence else turn
     transcript.cut(db, workflow, seq)  # rows of a branch that a reset has left
     meta = {**turn.model_dump(mode="json", exclude={"content"}), "head": ask.head}
     transcript.put(db, workflow, seq, assistant_row(turn), meta)

@@ -23,7 +23,7 @@ STARTS = 10  # starts of an idempotent tool that may vanish without a word
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt. `block` is the tool_use block with the input the call is made with."""
+    """One attempt. `block` is the tool_use block with the input the call is made with; `taint` says why its origin asks."""
 
     ask: Act
     workflow: str
@@ -36,6 +36,7 @@ class Job:
     token: str
     state: JsonObject
     number: int  # of this attempt, from 1
+    taint: str = ""
 
     @property
     def repeatable(self) -> bool:
@@ -46,6 +47,11 @@ class Job:
     def who(self) -> tuple[str, str]:
         """Whose calls are counted together: the tenant and the agent."""
         return self.run.tenant, self.agent.name
+
+    @property
+    def doubt(self) -> str:
+        """Why a person must have looked at the call itself."""
+        return "a person has edited this call" if self.ask.edited is not None else self.ask.doubt
 
     def start(self) -> effects.Start:
         """What the effect record is told."""
@@ -61,6 +67,9 @@ class Job:
             most=STARTS,
             resolved=self.ask.resolved,
             generation=self.ask.generation,
+            policy=self.agent.fingerprint,
+            fence=self.ask.fence,
+            request=self.ask.request,
         )
 
 
@@ -89,7 +98,9 @@ def job_of(ask: Act, turn: JsonObject, deltas: list[JsonObject], run: RunRow, ag
     """The attempt that the current activity is. Refuses a call that is not the one ruled on."""
     info = activity.info()
     workflow, seq = run.workflow, ask.seq + 1 + ask.call
-    block = calls_made(turn)[ask.call]
+    block: JsonObject = calls_made(turn)[ask.call]
+    if ask.edited is not None:
+        block = {**block, "input": ask.edited}
     bound = call_digest(run.tenant, workflow, seq, block["name"], block["input"])
     if bound != ask.digest or info.activity_type != f"tool.{block['name']}":
         told = f"row {ask.seq} asks for {block['name']!r} with digest {bound[:12]}…: that was not ruled on"
@@ -106,4 +117,5 @@ def job_of(ask: Act, turn: JsonObject, deltas: list[JsonObject], run: RunRow, ag
         token=f"{info.workflow_run_id}/{info.activity_id}/{info.attempt}",
         state=state_of(deltas, run.initial_state),
         number=info.attempt,
+        taint="" if ask.edited is not None else turn.get("taint", {}).get(str(ask.call), ""),
     )

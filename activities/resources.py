@@ -1,4 +1,4 @@
-"""What the activities of one worker share: the store, the blobs, Claude, the agents and the root of all approvers."""
+"""What the activities of one worker share: the store, the blobs, Claude, the agents, the root of all approvers, who is told."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tenure.activities.recall import Recall
 from tenure.errors import Refused
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
+from tenure.runtime.notify import Notify
 from tenure.runtime.registry import Registry
 from tenure.runtime.store import Store
 
@@ -26,6 +27,7 @@ class Resources:
     registry: Registry
     root: Ed25519PublicKey
     patience: float = 3600.0
+    notifiers: tuple[Notify, ...] = ()
     recall: Recall = field(default_factory=Recall)
 
 

@@ -15,29 +15,50 @@ from temporalio import activity
 
 from tenure.activities.resources import Resources, now
 from tenure.approvals import answer as answers
-from tenure.approvals.approvers import decode_key, vouched
-from tenure.approvals.request import Closed, Request, Verdict, Verdicts, Verify
-from tenure.errors import AnswerRefused, ConfigError, StoreUnavailable
+from tenure.approvals.request import Closed, Kind, Notice, Request, Verdict, Verdicts, Verify
+from tenure.errors import AnswerRefused, StoreUnavailable
+from tenure.runtime import approving, notify
 from tenure.runtime import telemetry as otel
-from tenure.runtime.store import Connection, approvals, approvers, runs
+from tenure.runtime.store import Connection, approvals, runs
+from tenure.trust.terms import ASKS_PER_APPROVER_HOUR, HOUR
 
 
 @dataclass(frozen=True)
 class Verifying:
-    """The activities `open_request`, `verify` and `close_request`."""
+    """The activities `open_request`, `remind`, `verify` and `close_request`."""
 
     to: Resources
 
     @activity.defn(name="open_request")
     async def open_request(self, request: Request) -> str:
-        """A person is asked: from now on `tenure pending` shows it. Returns its id, so that history names it."""
+        """A person is asked: from now on `tenure pending` shows it. Returns its id, so that history names it.
 
-        def write(db: Connection) -> None:
-            approvals.open_request(db, request)
+        Empty when the people who could answer are asked so much that one more would only be waved through.
+        """
+
+        def write(db: Connection) -> bool:
+            opens = not self._too_many(db, request)
+            if opens:
+                approvals.open_request(db, request)
             runs.waiting(db, request.workflow, waits=True)
+            return opens
 
-        await self.to.store.transact(write)
+        if not await self.to.store.transact(write):
+            return ""
+        await notify.tell(self.to.notifiers, Notice(what="asked", request=request, at=request.opened_at))
         return request.id
+
+    @activity.defn(name="remind")
+    async def remind(self, notice: Notice) -> None:
+        """Nobody has answered yet: whoever is told of requests is told of this one again."""
+        await notify.tell(self.to.notifiers, notice)
+
+    def _too_many(self, db: Connection, request: Request) -> bool:
+        if request.kind is not Kind.TOOL_CALL:
+            return False
+        asked = approvals.asked_since(db, request.tenant, request.opened_at - HOUR * 1000, request.id)
+        people = approving.eligible(db, self.to.root, request.tenant, request.roles)
+        return asked >= ASKS_PER_APPROVER_HOUR * max(len(people), 1)
 
     @activity.defn(name="verify")
     async def verify(self, ask: Verify) -> Verdicts:
@@ -81,22 +102,16 @@ class Verifying:
 
 
 def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str, at: int) -> Verdict:
-    principal = answers.claimed_principal(token)
-    statement = approvers.statement(db, principal)
-    if statement is None:
-        raise AnswerRefused(f"{principal!r} is no approver here, or no longer")
-    approver = vouched(statement, root)
-    if approver.principal != principal or approver.tenant not in ("*", request.tenant):
-        raise AnswerRefused(f"{principal!r} may not answer for tenant {request.tenant!r}")
-    try:
-        answer = answers.read(token, decode_key(approver.key))
-    except ConfigError as error:
-        raise AnswerRefused(str(error)) from error
-    answers.check(answer, request, principal, at)
+    signer, key = approving.signer(db, root, answers.claimed_signer(token), request.tenant)
+    answer = answers.read(token, key)
+    answers.check(answer, request, signer, at)
+    person = approving.approver(db, root, answer.principal, request.tenant, request.roles).principal
     if not approvals.is_open(db, request.id):
         raise AnswerRefused("the request was answered before")
     if approvals.used(db, answer.jti):
         raise AnswerRefused("this answer was used before")
-    if answer.verdict == "approve" and principal in approvals.approved_by(db, request.id):
-        raise AnswerRefused(f"{principal} has approved this already: another person must")
-    return Verdict(accepted=True, choice=answer.verdict, principal=principal, jti=answer.jti, note=answer.note)
+    if answer.verdict == "approve" and person in approvals.approved_by(db, request.id):
+        raise AnswerRefused(f"{person} has approved this already: another person must")
+    return Verdict(
+        accepted=True, choice=answer.verdict, principal=person, jti=answer.jti, note=answer.note, edit=answer.edit
+    )

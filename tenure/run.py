@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tenure.approvals.request import Request
-from tenure.trust.config import Permit, ToolRule
+from tenure.trust.config import ApprovalRule, Permit, ToolRule
+from tenure.trust.restrictions import FREE, Standing
 from tenure.turn import Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
@@ -68,8 +69,8 @@ class ToolFacts(Wire):
     """What the workflow knows of a tool: enough to gate it, nothing of its code.
 
     `invalidates` names the cached reads that a call of this tool makes stale (None: all of them). `output` holds the paths of
-    the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them). `permits` and `rules` are what
-    the agent's `trust` says of it.
+    the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them). `permits`, `rules` and
+    `approvals` are what the agent's `trust` says of it.
     """
 
     effect: Effect = Effect.WRITE
@@ -82,6 +83,7 @@ class ToolFacts(Wire):
     sinks: list[str] | None = None
     permits: list[Permit] = Field(default_factory=list[Permit])
     rules: list[ToolRule] = Field(default_factory=list[ToolRule])
+    approvals: list[ApprovalRule] = Field(default_factory=list[ApprovalRule])
 
 
 class Snapshot(Wire):
@@ -112,7 +114,10 @@ class Step(Wire):
 
 
 class RunRequest(Wire):
-    """What starts a run. It names an agent and brings no policy: the worker that serves the agent has it."""
+    """What starts a run. It names an agent and brings no policy: the worker that serves the agent has it.
+
+    `tainted` and `cap` only narrow: the message comes from elsewhere than the user, and the run has at most that level (tenths).
+    """
 
     agent: str
     message: str = ""
@@ -124,21 +129,44 @@ class RunRequest(Wire):
     state: JsonObject = Field(default_factory=dict[str, Json])
     context: list[str] = Field(default_factory=list[str])
     trace: dict[str, str] = Field(default_factory=dict[str, str])
+    tainted: bool = False
+    cap: int | None = None
     carried: RunState | None = None
 
 
 class Asking(BaseModel):
-    """What may wait for people: `approvals` are the distinct ones who have approved the open `request` so far. Mutable."""
+    """What may wait for people: `approvals` are the distinct ones who have approved the open `request` so far. Mutable.
+
+    `refused` counts the answers to it that did not count, `refusal` says why the last one did not.
+    """
 
     request: Request | None = None
     approvals: list[str] = Field(default_factory=list[str])
+    refused: int = 0
+    refusal: str = ""
+
+
+class Parked(Asking):
+    """The run does nothing before somebody lets it: why, and since when."""
+
+    why: str
+    since: int = 0
+
+
+class Grant(Wire):
+    """People approved a call: in which request, and what was restricted then."""
+
+    request: str
+    fence: int
 
 
 class OpenTurn(Asking):
     """A turn whose calls are being settled in order. Mutable: part of the workflow's own state.
 
-    `granted` is the digest of a call that people approved and that has not run yet; `resolved` is a person's word about start
-    `generation` of the next call, until it was used.
+    By digest, `grants` holds the calls that people approved and that have not run yet, `denied` those they did not, with what
+    Claude is told. By index, `taint` says why a call needs their look for the origin of its arguments, `edited` holds the input
+    that a person put in place of a call's. `resolved` is a person's word about start `generation` of the next call, until it was
+    used. `stale` counts how often the next call was found to rest on an old ruling.
     """
 
     seq: int
@@ -147,7 +175,11 @@ class OpenTurn(Asking):
     rejected: dict[int, str] = Field(default_factory=dict[int, str])
     modified: dict[int, JsonObject] = Field(default_factory=dict[int, JsonObject])
     next_call: int = 0
-    granted: str = ""
+    taint: dict[int, str] = Field(default_factory=dict[int, str])
+    edited: dict[int, JsonObject] = Field(default_factory=dict[int, JsonObject])
+    grants: dict[str, Grant] = Field(default_factory=dict[str, Grant])
+    denied: dict[str, str] = Field(default_factory=dict[str, str])
+    stale: int = 0
     resolved: Literal["happened", "did-not"] | None = None
     generation: int = 0
 
@@ -193,6 +225,11 @@ class RunState(BaseModel):
     draft: Draft | None = None
     cached: dict[str, CachedCall] = Field(default_factory=dict[str, CachedCall])
     tokens: int = 0  # of the last call of the model, prompt and answer
+    tainted: bool = False  # it has seen what came from elsewhere; never unset
+    standing: Standing = FREE  # what is restricted, as last heard
+    asks: int = 0  # requests about calls so far, since somebody last looked
+    parked: Parked | None = None
+    woken: bool = False  # somebody says that what it is parked for may be over
 
     @property
     def agent(self) -> Snapshot:
@@ -202,15 +239,25 @@ class RunState(BaseModel):
         return self.snapshot
 
     @property
+    def level(self) -> int | None:
+        """The level that counts now, in tenths: the lowest of the agent's, its parent's and an operator's. None: no `trust`."""
+        bounds = (self.agent.level, self.request.cap, self.standing.cap)
+        return None if self.agent.level is None else min(bound for bound in bounds if bound is not None)
+
+    @property
     def rows(self) -> int:
         """How many rows the chain holds: inside a turn, fewer than it will."""
         return self.seq if self.turn is None else self.turn.seq + 1 + self.turn.next_call
 
     @property
+    def asking(self) -> Asking | None:
+        """What may wait for people now."""
+        return self.parked or self.draft or self.turn
+
+    @property
     def waiting_for(self) -> Request | None:
         """The request a person must answer before the run goes on."""
-        asking = self.draft or self.turn
-        return asking.request if asking else None
+        return self.asking.request if self.asking else None
 
 
 class Observe(Wire):
@@ -222,6 +269,13 @@ class Observe(Wire):
     request: RunRequest
     again: bool = False
     first_run: str = ""
+
+
+class Subject(Wire):
+    """Whom a restriction or a level of trust is about."""
+
+    tenant: str
+    agent: str
 
 
 class Outcome(Wire):

@@ -21,6 +21,7 @@ from tenure.trust import pattern
 from tenure.trust.config import Trust
 from tenure.trust.grammar import parse
 from tenure.trust.limits import RateLimit
+from tenure.trust.terms import Terms, strictest
 from tenure.wire import STATE_LIMIT, Json, JsonObject
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -121,6 +122,7 @@ class AgentSpec(BaseModel):
         pattern.check(f"agent {self.name!r}: rate_limits", self.rate_limits, self.tool)
         for where, told in self.trust.written if self.trust else ():
             pattern.check(f"agent {self.name!r}: {where}", [parse(told).pattern], self.tool)
+        self._check_ways()
         for entry in self.tools:
             pattern.check(f"tool {entry.name!r}: invalidates", entry.invalidates or (), self.tool)
         for name in HOOKS:
@@ -129,6 +131,14 @@ class AgentSpec(BaseModel):
             if not name:
                 raise ConfigError(f"agent {self.name!r}: required_state names a variable '': give it a name")
             _check_hook(f"agent {self.name!r}: required_state[{name!r}]", recover)
+
+    def _check_ways(self) -> None:
+        """Two entries of `approvals` that always apply together must leave a way to answer."""
+        for name, facts in self.facts.items():
+            always = [told.terms for told in facts.approvals if not parse(told.permission).conditions]
+            if not strictest([Terms(), *always]).via:
+                told = f"agent {self.name!r}: trust.approvals: nobody could approve {name}"
+                raise ConfigError(f"{told}: one entry takes answers by cli only, another by gateway only")
 
     def _check_state(self) -> None:
         try:
@@ -152,7 +162,7 @@ class AgentSpec(BaseModel):
             **self.model_dump(mode="json", include={"roles", "rate_limits", "trust"}),
             **{name: _named(getattr(self, name)) for name in HOOKS},
             "required_state": {name: _named(recover) for name, recover in self.required_state.items()},
-            "tools": [{**entry.manifest, **self._facts(entry).model_dump(mode="json")} for entry in self.tools],
+            "tools": [{**entry.manifest, **self.facts[entry.name].model_dump(mode="json")} for entry in self.tools],
         }
 
     @functools.cached_property
@@ -169,15 +179,29 @@ class AgentSpec(BaseModel):
             max_iterations=self.max_iterations,
             timeout=self.timeout,
             error_threshold=self.error_threshold,
-            tools={entry.name: self._facts(entry) for entry in self.tools},
+            tools=self.facts,
             **self._more(),
         )
+
+    @functools.cached_property
+    def facts(self) -> dict[str, ToolFacts]:
+        """What is ruled on, by tool."""
+        return {entry.name: self._facts(entry) for entry in self.tools}
+
+    @property
+    def level(self) -> int | None:
+        """The level (tenths) that an agent without history begins with; None without `trust`."""
+        return None if self.trust is None else min(self.trust.initial, self.trust.cap)
 
     def _facts(self, entry: Tool) -> ToolFacts:
         facts = entry.facts(self.timeout)
         if self.trust is None:
             return facts
-        told = {"permits": self.trust.permits(entry.name), "rules": self.trust.rules_for(entry.name)}
+        told = {
+            "permits": self.trust.permits(entry.name),
+            "rules": self.trust.rules_for(entry.name),
+            "approvals": self.trust.approving(entry.name),
+        }
         return facts.model_copy(update={name: value for name, value in told.items() if value})
 
     def _more(self) -> dict[str, Any]:  # Any: values of several fields; those an agent does not use stay out of history
@@ -188,7 +212,7 @@ class AgentSpec(BaseModel):
             "hooks": hooks,
             "roles": {role: list(patterns) for role, patterns in self.roles.items()},
         }
-        level = {} if self.trust is None else {"level": min(self.trust.initial, self.trust.cap)}
+        level = {} if self.level is None else {"level": self.level}
         return {name: value for name, value in told.items() if value} | level
 
     def idle_patterns(self) -> list[tuple[str, str]]:

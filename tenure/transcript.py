@@ -19,6 +19,7 @@ SHOWN_LIMIT = 256 * 1024  # characters of one tool result that Claude is shown
 CLEARED = "[Tenure: cleared to make room; call the tool again if you need this]"
 SUMMARISED = "[Tenure: a summary of the conversation so far, in place of its turns]\n{}"
 MODIFIED = "[Tenure: by policy this call was made with other input: {}]"
+EDITED = "[Tenure: a person had this call made with other input: {}]"
 
 
 def canonical(value: Json) -> str:
@@ -67,13 +68,13 @@ def request_name(request: RunRequest) -> str:
 
 def assistant_row(turn: Turn) -> JsonObject:
     """What Claude said: content blocks exactly as the API gave them; beside it what hooks made of it, and how it was asked."""
-    beside = turn.model_dump(mode="json", include={"modified", "state", "fitted"}, exclude_defaults=True)
+    beside = turn.model_dump(mode="json", include={"modified", "state", "fitted", "taint"}, exclude_defaults=True)
     return {"role": "assistant", "content": list(turn.content), **beside}
 
 
 def result_row(tool_use_id: str, result: Result) -> JsonObject:
     """What a tool call came to, and what it changed in the run's state; only what differs from a plain success is said."""
-    told = result.model_dump(exclude_defaults=True)
+    told = result.model_dump(exclude_defaults=True, exclude={"standing"})
     return {**told, "role": "tool", "id": tool_use_id, "ok": result.ok, "value": result.value}
 
 
@@ -155,11 +156,13 @@ def messages(
 
 def _changed(rows: Iterable[JsonObject]) -> dict[str, str]:
     """What Claude is told of calls that were made with another input than it wrote, by tool_use id."""
-    return {
-        tool_calls(row["content"])[int(index)]["id"]: MODIFIED.format(canonical(given))
-        for row in rows
-        for index, given in row.get("modified", {}).items()
-    }
+    found: dict[str, str] = {}
+    for row in rows:
+        for index, given in row.get("modified", {}).items():
+            found[tool_calls(row["content"])[int(index)]["id"]] = MODIFIED.format(canonical(given))
+        if "edited" in row:
+            found[row["id"]] = EDITED.format(canonical(row["edited"]))
+    return found
 
 
 def _blocks(

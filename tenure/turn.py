@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tenure.trust.restrictions import Standing
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
 ITERATION_TIMEOUT = "IterationTimeout"  # the type under which `decide` fails when Claude takes too long
@@ -45,12 +46,14 @@ class Decide(Wire):
     """Ask for the assistant turn that becomes transcript row `seq`. `head` is the hash of all rows before it.
 
     `iteration` counts from 1. `tokens` is what the last call of the model took, prompt and answer; 0 when it is not known.
+    `untrusted`: the run's message itself comes from elsewhere than its user.
     """
 
     seq: int
     head: str
     iteration: int = 0
     tokens: int = 0
+    untrusted: bool = False
 
 
 class Fitted(Wire):
@@ -68,10 +71,12 @@ class Turn(Wire):
     """An assistant turn: its content blocks as the API gave them, and what became of its tool calls before they are made.
 
     By the index of a tool call in this turn: `problems` (it cannot be made as written) and `rejected` (`on_tool_call` said no)
-    hold what Claude is told instead of a result, `modified` the input with which it is made instead. `state` is what recovery
-    hooks set before the turn. `halted`: the run ends instead of asking Claude; `broken`: it ends because a hook of the agent
-    failed on the turn. `tokens` is what the call itself took, where the agent has a `context_window`; `usage` is all that was
-    used, `cost` is in micro-dollars.
+    hold what Claude is told instead of a result, `modified` the input with which it is made instead, `taint` why a person must look
+    at where its arguments come from. `state` is what recovery hooks set before the turn. `halted`: the run ends instead of asking
+    Claude; `broken`: it ends because a hook of the agent failed on the turn; `parked`: Claude was not asked, because an operator
+    has halted the agent. `tainted`: what the turn rests on holds text from elsewhere. `standing` is what was restricted when the
+    turn was recorded. `tokens` is what the call itself took, where the agent has a `context_window`; `usage` is all that was used,
+    `cost` is in micro-dollars.
     """
 
     content: list[JsonObject] = Field(default_factory=list[JsonObject])
@@ -87,6 +92,10 @@ class Turn(Wire):
     until: bool = False
     halted: str = ""
     broken: str = ""
+    parked: bool = False
+    tainted: bool = False
+    taint: dict[int, str] = Field(default_factory=dict[int, str])
+    standing: Standing | None = None
 
 
 class Act(Wire):
@@ -94,6 +103,9 @@ class Act(Wire):
 
     `resolved` carries a person's word about attempt `generation`, which was in doubt; `state_before` is the row up to which
     state deltas count (calls made in parallel see the same state).
+
+    `fence` is what restricted the agent when the call was ruled on; `request` is the one in which people approved it, `edited` the
+    input they put in place of the turn's. `tainted` and `cap` are the run's, for the runs that the tool itself may start.
     """
 
     seq: int
@@ -102,27 +114,41 @@ class Act(Wire):
     state_before: int
     resolved: Literal["happened", "did-not"] | None = None
     generation: int = 0
+    fence: int = 0
+    request: str = ""
+    edited: JsonObject | None = None
+    tainted: bool = False
+    cap: int | None = None
+    doubt: str = ""
 
 
 class Result(Wire):
     """What a tool call came to. `ok` is what Claude and the error threshold are told.
 
-    `value` is JSON; above 64 KB it is a BlobRef instead. `outcome` is `unknown` when a non-idempotent tool raised
-    something else than ToolError, `in_doubt` when an attempt died between intent and result, and `limited` when a rate limit
-    allows no call before `since`; `value` is which. `same_as` is the row of an earlier result that is this call's as well.
+    `value` is JSON; above 64 KB it is a BlobRef instead. `outcome` is `unknown` when a non-idempotent tool raised something else
+    than ToolError, `in_doubt` when an attempt died between intent and result, `limited` when a rate limit allows no call before
+    `since` (`value` is which), and `stale` when the ruling no longer holds: `value` says why, `standing` what is restricted now.
+    `same_as` is the row of an earlier result that is this call's as well. `edited` is the input a person had the call made with.
     `stop`: the agent's `on_error` ends the run, and why.
     """
 
     ok: bool = True
     value: Json = None
     blob: BlobRef | None = None
-    outcome: Literal["known", "unknown", "in_doubt", "limited"] = "known"
+    outcome: Literal["known", "unknown", "in_doubt", "limited", "stale"] = "known"
     state: JsonObject = Field(default_factory=dict[str, Json])
     finish: str | None = None
     generation: int = 0  # of an effect in doubt: which start of it
     since: int = 0  # of an effect in doubt: when that start was made
     same_as: int | None = None
     stop: str | None = None
+    standing: Standing | None = None
+    edited: JsonObject | None = None
+
+    @property
+    def settles(self) -> bool:
+        """Whether the call is over: it was made, or tried, and what it came to is known or never will be."""
+        return self.outcome in ("known", "unknown")
 
 
 class Note(Wire):

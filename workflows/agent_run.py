@@ -121,6 +121,11 @@ class AgentRun:
         if told != REFUSED or REFUSED not in self._run.context:
             self._run.context.append(told)
 
+    @workflow.signal(description="Look again whether the run may go on: `tenure resume` sends this")
+    def resume(self, *sent: Any) -> None:  # Any: as for `answer`
+        """A halt may be over."""
+        self._run.woken = True
+
     @workflow.query(description="Where the run stands")
     def progress(self) -> Progress:
         """Status, steps, tokens and cost so far."""

@@ -7,22 +7,26 @@ malformed input never raises. Nothing else is in flight while a run asks, so it 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 
 from tenure.approvals.answer import TOKEN_LIMIT
 from tenure.approvals.digest import request_digest
-from tenure.approvals.request import Closed, Kind, Request, Settled, Verdict, Verdicts, Verify
+from tenure.approvals.request import Closed, Kind, Notice, Request, Settled, Verdict, Verdicts, Verify
 from tenure.run import Asking, RunState
+from tenure.trust.terms import Terms
 from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.carry import now, should_move, tell
 from tenure.workflows.quick import quick
 
-CALL_DEADLINE = 3600_000  # milliseconds a person has to answer
+REMINDERS = (0.5, 0.9)  # of the time people have, when they are reminded
+ASK_AGAIN = timedelta(minutes=5)  # when the approvers have been asked too much of late
 BATCH = 50  # answers verified by one activity
 INBOX_LIMIT = 256 * 1024  # characters of answers that may wait unread: they must fit into what continue-as-new carries
 VERDICTS_KEPT = 100
+NOT_NOW = ""  # what `open_request` says instead of the request's id
 
 
 class MoveOn(Exception):
@@ -64,8 +68,9 @@ class Desk:
         settled = None
         while settled is None:
             settled = await self._next(asking, request)
+        settled = settled.model_copy(update={"request": request.id})
         await quick("close_request", Closed(request=request, settled=settled, at=now()))
-        asking.request, asking.approvals = None, []
+        asking.request, asking.approvals, asking.refused = None, [], 0
         story.mark_waiting(False)
         tell(self._run, f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
         story.tell(self._run)
@@ -74,18 +79,32 @@ class Desk:
     async def _post(self, asking: Asking, request: Request) -> Request:
         if asking.request is not None and asking.request.digest == request.digest:
             return asking.request  # asked before continue-as-new: the deadline and the approvals stand
-        asking.request, asking.approvals = request, []
-        await quick("open_request", request)
+        given = request.deadline - request.opened_at
+        asking.request, asking.approvals, asking.refused = request, [], 0
+        while (await quick("open_request", request, object)) == NOT_NOW:
+            asking.request = None
+            await self._rest()
+            request = request.model_copy(update={"opened_at": now(), "deadline": now() + given})
+            asking.request = request
+        self._run.asks += request.kind is Kind.TOOL_CALL
         story.mark_waiting(True)
         story.tell(self._run)
         return request
 
+    async def _rest(self) -> None:
+        """The approvers are asked by so many runs that they cannot read what they approve: this one waits its turn."""
+        tell(self._run, "the approvers here are asked too much at the moment: asking again in 5 minutes", ok=False)
+        story.mark_waiting(True)
+        story.tell(self._run)
+        if should_move():
+            raise MoveOn
+        await workflow.sleep(ASK_AGAIN, summary="the approvers are asked too much at the moment")
+
     async def _next(self, asking: Asking, request: Request) -> Settled | None:
-        left = (request.deadline - now()) / 1000
-        if not self._run.inbox and left <= 0:
+        if not self._run.inbox and request.deadline <= now():
             return Settled(choice="expired", note="nobody answered in time")
         if not self._run.inbox:
-            await self._wait(left, request.why)
+            await self._wait(asking, request)
             return None
         tokens = self._run.inbox[:BATCH]
         found = await quick("verify", Verify(request=request, tokens=tokens, at=now()), Verdicts)
@@ -94,20 +113,29 @@ class Desk:
         for token, verdict in zip(tokens, found.verdicts, strict=True):
             settled = settled or self._consume(asking, request, verdict)
             self._remember(token, verdict)
+        story.tell(self._run)
         if settled is None and should_move():
             raise MoveOn
         return settled
 
-    async def _wait(self, left: float, why: str) -> None:
-        told = f"waiting for a person: {story.one_line(why)}"
+    async def _wait(self, asking: Asking, request: Request) -> None:
+        told = f"waiting for a person: {story.one_line(request.why)}"
+        reminded = (asking.request or request).reminded
+        until = _moments(request)[reminded]
         try:
             await workflow.wait_condition(
-                lambda: bool(self._run.inbox), timeout=timedelta(seconds=left), timeout_summary=told
+                lambda: bool(self._run.inbox),
+                timeout=timedelta(milliseconds=max(until - now(), 1)),
+                timeout_summary=told,
             )
         except TimeoutError:
-            return
+            if until < request.deadline:
+                asking.request = request.model_copy(update={"reminded": reminded + 1})
+                await quick("remind", Notice(what="reminder", request=request, at=now()))
 
     def _consume(self, asking: Asking, request: Request, verdict: Verdict) -> Settled | None:
+        if not verdict.accepted:
+            asking.refused, asking.refusal = asking.refused + 1, verdict.reason
         if not verdict.accepted or verdict.jti in self._run.jtis:
             return None
         self._run.jtis.append(verdict.jti)
@@ -117,7 +145,7 @@ class Desk:
             if len(asking.approvals) < request.quorum:
                 return None
             return Settled(choice="approve", principal=", ".join(asking.approvals), note=verdict.note)
-        return Settled(choice=verdict.choice, principal=verdict.principal, note=verdict.note)
+        return Settled(choice=verdict.choice, principal=verdict.principal, note=verdict.note, edit=verdict.edit)
 
     def _remember(self, token: str, verdict: Verdict) -> None:
         self._verdicts[token] = verdict
@@ -125,12 +153,17 @@ class Desk:
             del self._verdicts[next(iter(self._verdicts))]
 
 
-def request_for(run: RunState, kind: Kind, seq: int, payload: JsonObject, why: str, **more: object) -> Request:
-    """A request about row `seq` of this run, with the digest that an answer must sign."""
-    workflow_id = workflow.info().workflow_id
-    payload = {**payload, "why": why}  # part of what is signed: nobody approves for another reason than they read
-    digest = request_digest(run.request.tenant, workflow_id, seq, kind, payload, 0)
-    base = Request(
+def request_for(
+    run: RunState, kind: Kind, seq: int, payload: JsonObject, why: str, terms: Terms, **more: Any
+) -> Request:
+    """A request about row `seq` of this run, with the digest that an answer must sign.
+
+    The reason and the terms are part of it: nobody approves for another reason, or with fewer others, than they read.
+    """
+    workflow_id, fence, at = workflow.info().workflow_id, run.standing.fence, now()
+    payload = {**payload, "why": why, **_unusual(terms)}
+    digest = request_digest(run.request.tenant, workflow_id, seq, kind, payload, fence)
+    return Request(
         id=f"req-{digest[:16]}",
         kind=kind,
         tenant=run.request.tenant,
@@ -140,8 +173,21 @@ def request_for(run: RunState, kind: Kind, seq: int, payload: JsonObject, why: s
         payload=payload,
         why=why,
         digest=digest,
+        epoch=fence,
         user=run.request.user,
-        opened_at=now(),
-        deadline=now() + CALL_DEADLINE,
+        opened_at=at,
+        deadline=at + terms.deadline * 1000,
+        **terms.model_dump(include={"quorum", "roles", "via", "on_timeout"}),
+        **more,
     )
-    return base.model_copy(update=more)
+
+
+def _unusual(terms: Terms) -> JsonObject:
+    told = terms.model_dump(exclude_defaults=True)
+    return {"terms": told} if told else {}
+
+
+def _moments(request: Request) -> list[int]:
+    """When something happens while nobody answers: the reminders, then the deadline."""
+    given = request.deadline - request.opened_at
+    return [*(request.opened_at + round(given * share) for share in REMINDERS), request.deadline]

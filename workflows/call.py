@@ -16,16 +16,18 @@ from temporalio.workflow import ActivityCancellationType
 
 from tenure.approvals.digest import call_digest
 from tenure.approvals.request import Kind
-from tenure.run import CachedCall, Effect, OpenTurn, RunState, StopReason, ToolFacts
-from tenure.transcript import name_of, problem_row, result_row, tool_calls
+from tenure.run import CachedCall, Effect, Grant, OpenTurn, RunState, StopReason, ToolFacts
+from tenure.transcript import name_of, problem_row, result_row
 from tenure.trust.limits import WAIT
 from tenure.trust.pattern import any_matches
+from tenure.trust.ruling import Decision
+from tenure.trust.terms import DEFAULTS
 from tenure.turn import Act, Note, Result
 from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.carry import Stop, append, now, tell
-from tenure.workflows.gate import quorum
+from tenure.workflows.gate import doubt_of, gate
 from tenure.workflows.quick import quick
 from tenure.workflows.refusals import NOT_SERVED, refusal
 
@@ -42,7 +44,10 @@ class NotServed(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One tool call of a turn. `seq` is the row of its result, `same` is equal for the same tool and arguments."""
+    """One tool call of a turn. `seq` is the row of its result, `same` is equal for the same tool and arguments.
+
+    `taint` and `doubt` say why a person must look at it whatever the level; `grant` is their approval, if they gave it.
+    """
 
     index: int
     id: str
@@ -51,20 +56,41 @@ class Call:
     seq: int
     digest: str
     same: str
+    taint: str = ""
+    doubt: str = ""
+    grant: Grant | None = None
 
 
 def call_of(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Call:
     """The call at `index` of the turn, with the input it is made with."""
     seq, tool = turn.seq + 1 + index, block["name"]
-    arguments: JsonObject = turn.modified[index] if index in turn.modified else block["input"]
+    given: dict[int, JsonObject] = {index: block["input"]} | turn.modified | turn.edited
+    arguments = given[index]
     bound = call_digest(run.request.tenant, workflow.info().workflow_id, seq, tool, arguments)
-    return Call(index, block["id"], tool, arguments, seq, bound, name_of([tool, arguments]))
+    same = name_of([tool, arguments])
+    return Call(
+        index=index,
+        id=block["id"],
+        tool=tool,
+        arguments=arguments,
+        seq=seq,
+        digest=bound,
+        same=same,
+        taint="" if index in turn.edited else turn.taint.get(index, ""),
+        doubt=doubt_of(run, turn, index, tool, same),
+        grant=turn.grants.get(bound),
+    )
+
+
+def ruling_on(run: RunState, call: Call) -> Decision:
+    """What the gate says of the call now."""
+    return gate(run, call.tool, call.arguments, taint=call.taint, doubt=call.doubt).decision
 
 
 async def make(run: RunState, desk: Desk, turn: OpenTurn, call: Call) -> Result | Stop:
     """Make the call, however often it takes: rate limits are waited for, starts in doubt are asked about."""
     deadline = now() + WAIT * 1000
-    result = await act(run, call, call.seq, turn)
+    result = await act(run, turn, call, call.seq)
     while result.outcome in ("in_doubt", "limited"):
         if result.outcome == "limited":
             if result.since > deadline:
@@ -74,17 +100,17 @@ async def make(run: RunState, desk: Desk, turn: OpenTurn, call: Call) -> Result 
             stop = await _ask_in_doubt(run, desk, turn, call, result)
             if stop is not None:
                 return stop
-        result = await act(run, call, call.seq, turn)
+        result = await act(run, turn, call, call.seq)
     return result
 
 
-async def act(run: RunState, call: Call, before: int, turn: OpenTurn | None = None) -> Result:
+async def act(run: RunState, turn: OpenTurn, call: Call, before: int) -> Result:
     """The activity. Raises NotServed."""
     facts = run.agent.tools[call.tool]
     try:
         return await workflow.execute_activity(
             f"tool.{call.tool}",
-            _input(call, before, turn),
+            _input(run, turn, call, before),
             result_type=Result,
             start_to_close_timeout=timedelta(seconds=facts.timeout + GRACE),
             heartbeat_timeout=HEARTBEAT,
@@ -96,24 +122,6 @@ async def act(run: RunState, call: Call, before: int, turn: OpenTurn | None = No
         if refusal(error) == NOT_SERVED:
             raise NotServed from error
         raise
-
-
-async def ask(run: RunState, desk: Desk, turn: OpenTurn, call: Call, why: str) -> Stop | None:
-    """Grant the call, or let Claude know why not; a destructive call nobody answers for halts the run."""
-    facts = run.agent.tools[call.tool]
-    halts = facts.effect is Effect.DESTRUCTIVE
-    payload: JsonObject = {"tool": call.tool, "arguments": call.arguments, "effect": str(facts.effect)}
-    if call.index in turn.modified:
-        payload["asked"] = tool_calls(turn.content)[call.index]["input"]  # people see that policy changed the call
-    more = {"quorum": quorum(facts), "on_timeout": "halt" if halts else "deny"}
-    settled = await desk.ask(turn, request_for(run, Kind.TOOL_CALL, call.seq, payload, why, **more))
-    if settled.choice == "approve":
-        turn.granted = call.digest
-        return None
-    if settled.choice == "expired" and halts:
-        return Stop(StopReason.DENIED, f"nobody approved {call.tool} in time, and it is destructive: the run halts")
-    told = f"denied by {settled.principal}" if settled.principal else "denied: nobody answered in time"
-    return await not_made(run, turn, call, f"{told}. {settled.note}".strip())
 
 
 def conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: int) -> Stop | None:
@@ -164,11 +172,21 @@ def held_back(result: Result) -> str:
     return f"not made: {result.value}; the next call is possible at {story.moment(result.since)} UTC"
 
 
+async def stale(run: RunState, turn: OpenTurn, call: Call, result: Result) -> None:
+    """The ruling no longer held when the call was to be made: it goes back to the gate, once."""
+    turn.stale += 1
+    run.standing = result.standing or run.standing
+    turn.grants = {of: grant for of, grant in turn.grants.items() if grant.fence == run.standing.fence}
+    if turn.stale > 1:
+        await not_made(run, turn, call, f"not made: {result.value}, again and again")
+
+
 def _settle(run: RunState, turn: OpenTurn, row: JsonObject, told: str, *, ok: bool = True, took: int = 0) -> None:
     """The next call of the turn has its row: the chain and the story grow by it."""
     append(run, row)
     run.calls += 1
     turn.next_call += 1
+    turn.stale = 0
     tell(run, told, took=took, ok=ok)
     story.tell(run)
 
@@ -190,9 +208,9 @@ async def _ask_in_doubt(run: RunState, desk: Desk, turn: OpenTurn, call: Call, r
     more = {
         "choices": ["happened", "did-not", "stop"],
         "did_not_from": result.since + round((timeout + GRACE) * 1000),
-        "deadline": now() + 72 * 3600_000,
     }
-    settled = await desk.ask(turn, request_for(run, Kind.IN_DOUBT, call.seq, payload, why, **more))
+    request = request_for(run, Kind.IN_DOUBT, call.seq, payload, why, DEFAULTS["in_doubt"], **more)
+    settled = await desk.ask(turn, request)
     if settled.choice not in ("happened", "did-not"):
         return Stop(StopReason.IN_DOUBT, f"nobody could say whether {call.tool} took effect")
     # Kept until the call is concluded: the worker may be rebuilt before anybody has acted on it.
@@ -226,8 +244,17 @@ def _count_repeat(run: RunState, call: Call, same_result: str, facts: ToolFacts)
     return Stop(StopReason.REPEATED_CALL, f"{call.tool} gave the same result for the same arguments {count} times")
 
 
-def _input(call: Call, before: int, turn: OpenTurn | None) -> Act:
+def _input(run: RunState, turn: OpenTurn, call: Call, before: int) -> Act:
     act = Act(seq=call.seq - 1 - call.index, call=call.index, digest=call.digest, state_before=before)
-    if turn is None or turn.resolved is None:
-        return act
-    return act.model_copy(update={"resolved": turn.resolved, "generation": turn.generation})
+    told: JsonObject = {
+        "resolved": turn.resolved,
+        "generation": turn.generation,
+        "fence": run.standing.fence,
+        "request": call.grant and call.grant.request,
+        "tainted": run.tainted,
+        "cap": run.level,
+        "doubt": call.doubt,
+    }
+    edited = {"edited": call.arguments} if call.index in turn.edited else {}
+    # History leaves out what was not set: only what says something is.
+    return act.model_copy(update={name: value for name, value in told.items() if value} | edited)

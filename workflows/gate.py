@@ -1,56 +1,55 @@
 """The gate: every call is ruled on, from recorded policy, before it is made.
 
-Rules of this file: pure, over recorded values; every check is made and every reason kept. Today's checks: the tool is declared, the
-role, what `trust` denies or asks whatever the level, the level it requires (without `trust`: its effect), an outcome left unknown.
+Rules of this file: pure, over recorded values; the checks themselves are in `tenure.trust.checks`, because `act` makes them again
+from what it knows itself.
 """
 
 from __future__ import annotations
 
-from tenure.run import Effect, RunState, Snapshot, ToolFacts
-from tenure.trust.checks import by_level, by_rules
+from tenure.run import OpenTurn, RunState, ToolFacts
+from tenure.trust.checks import Case, checks
 from tenure.trust.grammar import parse
-from tenure.trust.pattern import any_matches
-from tenure.trust.ruling import Allow, Ask, Decision, Deny, Ruling, rule
+from tenure.trust.ruling import Deny, Ruling, rule
+from tenure.trust.terms import Terms, for_call
 from tenure.wire import JsonObject
 
-ASKING = {Effect.DESTRUCTIVE, Effect.PRIVILEGED}
 
-
-def gate(run: RunState, tool: str, arguments: JsonObject, same_call: str) -> Ruling:
-    """The ruling on a call of `tool`; `same_call` names the tool with these arguments, whatever its place in the run."""
-    agent = run.agent
-    facts = agent.tools.get(tool)
+def gate(run: RunState, tool: str, arguments: JsonObject, *, taint: str = "", doubt: str = "") -> Ruling:
+    """The ruling on a call of `tool`; `taint` and `doubt` say why a person must look at it whatever the level."""
+    facts = run.agent.tools.get(tool)
     if facts is None:
-        return rule([Deny(f"{agent.agent} has no tool {tool!r}")])
-    checks = [_role(agent, run.request.role, tool), _unknown(tool, same_call, run.unknown)]
-    if agent.level is None:
-        return rule([*checks, _effect(tool, facts)])
-    return rule([*checks, *_trust(tool, facts, arguments, agent.level)])
+        return rule([Deny(f"{run.agent.agent} has no tool {tool!r}")])
+    return rule(checks(case_of(run, tool, facts, arguments, taint, doubt)))
 
 
-def quorum(facts: ToolFacts) -> int:
-    """How many different people must approve a call of this tool."""
-    return 2 if facts.effect in ASKING else 1
+def case_of(run: RunState, tool: str, facts: ToolFacts, arguments: JsonObject, taint: str, doubt: str) -> Case:
+    """The call, and what the run knows that bears on it."""
+    agent, request = run.agent, run.request
+    more = {} if request.cap is None else {"cap": request.cap}
+    return Case(
+        tool=tool,
+        arguments=arguments,
+        effect=facts.effect,
+        level=agent.level,
+        permits=facts.permits,
+        rules=facts.rules,
+        role=request.role,
+        role_may=agent.roles.get(request.role or "", []) if agent.roles else None,
+        standing=run.standing,
+        taint=taint,
+        doubt=doubt,
+        **more,
+    )
 
 
-def _role(agent: Snapshot, role: str | None, tool: str) -> Decision:
-    if not agent.roles or any_matches(agent.roles.get(role or "", []), tool):
-        return Allow()
-    return Deny(f"the role {role!r} may not use {tool}")
+def terms_of(facts: ToolFacts, arguments: JsonObject) -> Terms:
+    """On which terms people approve a call."""
+    applying = [told.terms for told in facts.approvals if parse(told.permission).restricts(arguments)]
+    return for_call(facts.effect, applying)
 
 
-def _trust(tool: str, facts: ToolFacts, arguments: JsonObject, has: int) -> list[Decision]:
-    rules = [rule for rule in facts.rules if parse(rule.permission).restricts(arguments)]
-    permits = [permit for permit in facts.permits if parse(permit.permission).allows(arguments)]
-    what = f"{tool} with these arguments" if facts.permits and not permits else tool
-    return [*by_rules(rules), by_level(what, permits, has)]
-
-
-def _effect(tool: str, facts: ToolFacts) -> Decision:
-    return Ask(f"{tool} is {facts.effect}") if facts.effect in ASKING else Allow()
-
-
-def _unknown(tool: str, same_call: str, unknown: list[str]) -> Decision:
-    if same_call in unknown:
-        return Ask(f"{tool} was called with these arguments before and nobody knows whether it took effect")
-    return Allow()
+def doubt_of(run: RunState, turn: OpenTurn, index: int, tool: str, same_call: str) -> str:
+    """Why a person must look at the call itself; `same_call` names the tool with these arguments."""
+    if same_call in run.unknown:
+        return f"{tool} was called with these arguments before and nobody knows whether it took effect"
+    return "a person has edited this call" if index in turn.edited else ""

@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from tenure.approvals.request import Kind
 from tenure.hooks import SECONDS, Evaluate, Evaluated, Respond, Responded
 from tenure.run import Draft, Outcome, RunState, Status, StopReason
+from tenure.trust.terms import DEFAULTS
 from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.call import GRACE, HEARTBEAT, RETRY, NotServed
 from tenure.workflows.carry import Stop, tell
@@ -78,7 +79,7 @@ async def _ask(run: RunState, draft: Draft) -> Responded:
 
 
 async def _hold(run: RunState, desk: Desk, draft: Draft) -> Stop:
-    request = request_for(run, Kind.ANSWER, run.rows, {"answer": draft.message}, draft.held)
+    request = request_for(run, Kind.ANSWER, run.rows, {"answer": draft.message}, draft.held, DEFAULTS["answer"])
     settled = await desk.ask(draft, request)
     if settled.choice == "approve":
         return Stop(draft.reason, draft.message)

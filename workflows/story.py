@@ -10,7 +10,6 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
-from tenure.approvals.request import Request
 from tenure.run import Outcome, Progress, RunState, Status
 from tenure.runtime import temporal as names
 from tenure.wire import JsonObject
@@ -50,7 +49,7 @@ def details(run: RunState) -> str:
         for step in run.steps[-ROWS_SHOWN:]
     ]
     head = f"**{run.request.agent}** · iteration {run.iteration} · {run.usage.total:,} tokens · {money(run.cost)}"
-    waiting = _waiting(run.waiting_for)
+    waiting = _waiting(run)
     earlier = f" · {run.skipped_steps} earlier steps not shown" if run.skipped_steps else ""
     table = "\n".join(["| time | step | took | tokens | cost |", "|---|---|---|---|---|", *rows])
     text = f"{head}{earlier}\n\n{waiting}{table}"
@@ -61,7 +60,7 @@ def progress(run: RunState) -> Progress:
     """What the `progress` query answers."""
     waiting = [run.waiting_for] if run.waiting_for else []
     return Progress(
-        status=Status.WAITING if waiting else Status.RUNNING,
+        status=Status.WAITING if waiting or run.parked else Status.RUNNING,
         agent=run.request.agent,
         iteration=run.iteration,
         usage=run.usage,
@@ -97,13 +96,24 @@ def _upsert(updates: Sequence[SearchAttributeUpdate[Any]]) -> None:  # Any: valu
     workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # the SDK's own union is unknown
 
 
-def _waiting(request: Request | None) -> str:
+def _waiting(run: RunState) -> str:
+    request = run.waiting_for
     if request is None:
-        return ""
-    choices = " or ".join(f"`tenure answer {request.id} {choice}`" for choice in request.choices)
+        return f"**Parked** since {clock(run.parked.since)} UTC: {run.parked.why}\n\n" if run.parked else ""
+    choices = " or ".join(f"`tenure answer {request.id} {choice}`" for choice in request.choices if choice != "edit")
     shown = one_line(json.dumps(request.payload), 300)
     until = f"until {clock(request.deadline)} UTC"
-    return f"**Waiting for a person** {until}: {request.why}\n\n`{shown}`\n\nAnswer with {choices}\n\n"
+    return f"**Waiting for a person** {until}: {request.why}\n\n`{shown}`\n\n{_given(run)}Answer with {choices}\n\n"
+
+
+def _given(run: RunState) -> str:
+    """What was answered so far, and did not settle it."""
+    asking = run.asking
+    if asking is None:
+        return ""
+    approved = f"Approved by {', '.join(asking.approvals)}. " if asking.approvals else ""
+    refused = f"{asking.refused} refused, the last: {one_line(asking.refusal)}. " if asking.refused else ""
+    return f"{approved}{refused}\n\n" if approved or refused else ""
 
 
 def clock(at: int) -> str:

@@ -18,12 +18,11 @@ from tenure.transcript import answer_text, assistant_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
 from tenure.turn import ITERATION_TIMEOUT, Decide, Result, Turn
 from tenure.wire import JsonObject
+from tenure.workflows import approval, park, story
 from tenure.workflows import call as calls
-from tenure.workflows import story
 from tenure.workflows.ask import Desk
 from tenure.workflows.call import GRACE, HEARTBEAT, RETRY, Call, NotServed, call_of
 from tenure.workflows.carry import Stop, append, now, tell
-from tenure.workflows.gate import gate
 from tenure.workflows.refusals import NOT_SERVED, reason, refusal
 
 PARALLEL = 16
@@ -42,6 +41,11 @@ async def decide(run: RunState) -> Stop | None:
         turn = await _decide(run)
     except ActivityError as error:
         return _undecided(run, error)
+    run.standing = turn.standing or run.standing
+    if turn.parked:
+        run.iteration -= 1  # Claude was not asked
+        await park.halted(run)
+        return None
     run.heard = run.iteration - 1
     if turn.until or turn.halted:
         run.iteration -= 1  # nothing was decided
@@ -53,8 +57,14 @@ async def decide(run: RunState) -> Stop | None:
     told = text or ", ".join(block["name"] for block in asked) or turn.stop
     tell(run, f"Claude: {story.one_line(told)}", took=now() - begun, tokens=turn.usage.total, cost=turn.cost)
     run.turn = OpenTurn(
-        seq=run.seq, content=turn.content, problems=turn.problems, rejected=turn.rejected, modified=turn.modified
+        seq=run.seq,
+        content=turn.content,
+        problems=turn.problems,
+        rejected=turn.rejected,
+        modified=turn.modified,
+        taint=turn.taint,
     )
+    run.tainted = run.tainted or turn.tainted
     run.seq += 1 + len(asked)
     story.tell(run)
     return Stop(StopReason.FAILED, turn.broken) if turn.broken else _judge(turn.stop, text, bool(asked))
@@ -80,13 +90,18 @@ async def _decide(run: RunState) -> Turn:
     attempt = timedelta(seconds=agent.timeout + GRACE + SECONDS * len(agent.hooks))
     return await workflow.execute_activity(
         "decide",
-        Decide(seq=run.seq, head=run.head, iteration=run.iteration, tokens=run.tokens),
+        _asked(run),
         result_type=Turn,
         start_to_close_timeout=attempt,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=RETRY,
         summary=f"turn {run.iteration}",
     )
+
+
+def _asked(run: RunState) -> Decide:
+    asked = Decide(seq=run.seq, head=run.head, iteration=run.iteration, tokens=run.tokens)
+    return asked.model_copy(update={"untrusted": True}) if run.request.tainted else asked
 
 
 def _forget(run: RunState, turn: Turn) -> None:
@@ -131,7 +146,7 @@ def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call
         if index in turn.problems or index in turn.rejected or facts is None or facts.effect is not Effect.READ:
             break
         call = call_of(run, turn, blocks[index], index)
-        if not isinstance(gate(run, call.tool, call.arguments, call.same).decision, Allow) or calls.reusable(run, call):
+        if not isinstance(calls.ruling_on(run, call), Allow) or calls.reusable(run, call):
             break
         if facts.cache and any(call.same == other.same for other in found):
             break  # the second one of the same turn can reuse the first one's result
@@ -142,12 +157,16 @@ def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call
 async def _together(run: RunState, desk: Desk, turn: OpenTurn, reads: list[Call]) -> Stop | None:
     begun, before = now(), reads[0].seq
     # All of them end before one's failure is heard: nothing may be in flight when the run moves on.
-    found = await asyncio.gather(*(calls.act(run, call, before) for call in reads), return_exceptions=True)
+    acting = (calls.act(run, turn, call, before) for call in reads)
+    found = await asyncio.gather(*acting, return_exceptions=True)
     results = [_raised(result) for result in found]
     stops: list[Stop] = []
     for call, result in zip(reads, results, strict=True):
         if stops and result.outcome == "limited":
             break  # the run ends: what was held back is not made any more
+        if result.outcome == "stale":
+            await calls.stale(run, turn, call, result)
+            break  # those after it have been made: their results stand and are found
         stop = await _made(run, desk, turn, call, result, begun)
         stops += [stop] if stop is not None else []
     return stops[0] if stops else None
@@ -174,13 +193,13 @@ async def _one(run: RunState, desk: Desk, turn: OpenTurn, blocks: list[JsonObjec
     if index in turn.rejected:
         return calls.refused(run, turn, block, turn.rejected[index], counts=False)
     call = call_of(run, turn, block, index)
-    match gate(run, call.tool, call.arguments, call.same).decision:
+    match calls.ruling_on(run, call):
+        case Deny() if run.standing.halted:
+            return await park.halted(run)
         case Deny(reason=why):
             return await calls.not_made(run, turn, call, why)
-        case Ask(reason=why) if turn.granted != call.digest:
-            stop = await calls.ask(run, desk, turn, call, why)
-            if stop is not None or turn.granted != call.digest:
-                return stop
+        case Ask() if call.grant is None:
+            return await approval.seek(run, desk, turn, call)
         case Ask() | Allow():
             pass
     cached = calls.reusable(run, call)
@@ -194,6 +213,8 @@ async def _make(run: RunState, desk: Desk, turn: OpenTurn, call: Call) -> Stop |
     result = await calls.make(run, desk, turn, call)
     if isinstance(result, Stop):
         return result
+    if result.outcome == "stale":
+        return await calls.stale(run, turn, call, result)
     if result.outcome == "limited":
         return await calls.not_made(run, turn, call, calls.held_back(result))
     return calls.conclude(run, turn, call, result, begun)

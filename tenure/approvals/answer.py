@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,17 +10,26 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from tenure.approvals.approvers import PRINCIPAL
+from tenure.approvals.approvers import PRINCIPAL, Approver
+from tenure.approvals.digest import digest
 from tenure.approvals.request import Request
-from tenure.errors import AnswerRefused
+from tenure.errors import AnswerRefused, BadInput
+from tenure.wire import JsonObject
 
 TYPE = "tenure-answer+jws"
 TOKEN_LIMIT = 8 * 1024  # characters: a longer token is not even parsed
+GATEWAY = "gateway"  # the `via` of what a gateway signs, and of nothing else
+EDIT = "edit"  # the verdict that carries other arguments
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Check = tuple[bool, str]  # whether it holds, and the reason to refuse when it does not
 
 
 class Answer(BaseModel):
-    """The signed claims. `exp` is in seconds since the epoch; `jti` makes the answer usable once."""
+    """The signed claims. `exp` is in seconds since the epoch; `jti` makes the answer usable once.
+
+    `principal` is the person who answers; a gateway that signs for them says so in `via`. With the verdict `edit`, `edit` holds the
+    arguments the person wants instead, all of them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -31,29 +41,29 @@ class Answer(BaseModel):
     exp: int
     via: str = "cli"
     note: Annotated[str, StringConstraints(max_length=2000)] = ""
+    edit: JsonObject | None = None
 
 
-def sign(answer: Answer, key: Ed25519PrivateKey) -> str:
-    """The compact JWS of `answer`."""
-    return jwt.api_jws.encode(
-        answer.model_dump_json().encode(), key, algorithm="EdDSA", headers={"typ": TYPE, "kid": answer.principal}
-    )
+def sign(answer: Answer, key: Ed25519PrivateKey, signer: str = "") -> str:
+    """The compact JWS of `answer`; `signer` is whose key it is, where that is not the principal's own."""
+    claims = answer.model_dump_json(exclude_none=True).encode()
+    return jwt.api_jws.encode(claims, key, algorithm="EdDSA", headers={"typ": TYPE, "kid": signer or answer.principal})
 
 
-def claimed_principal(token: str) -> str:
+def claimed_signer(token: str) -> str:
     """Who the token says signed it; nothing is verified yet. Raises AnswerRefused."""
     if len(token) > TOKEN_LIMIT:
         raise AnswerRefused(f"an answer of {len(token):,} characters: at most {TOKEN_LIMIT:,} are read")
     try:
         header = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError) as error:
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise AnswerRefused(f"not a compact JWS: {error}") from error
     if header.get("typ") != TYPE or header.get("alg") != "EdDSA":
         raise AnswerRefused(f"header typ={header.get('typ')!r} alg={header.get('alg')!r}: must be {TYPE!r} and 'EdDSA'")
-    principal = header.get("kid")
-    if not isinstance(principal, str) or not PRINCIPAL.fullmatch(principal):
+    signer = header.get("kid")
+    if not isinstance(signer, str) or not PRINCIPAL.fullmatch(signer):
         raise AnswerRefused(f"the header's kid must be the principal who signs, {PRINCIPAL.pattern}")
-    return principal
+    return signer
 
 
 def read(token: str, key: Ed25519PublicKey) -> Answer:
@@ -63,30 +73,62 @@ def read(token: str, key: Ed25519PublicKey) -> Answer:
         return Answer.model_validate_json(payload)
     except jwt.InvalidSignatureError as error:
         raise AnswerRefused("the signature does not hold under the principal's key") from error
-    except (jwt.PyJWTError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the payload"
+        raise AnswerRefused(f"malformed answer: {where!r:.80}: {first['msg']}") from error
+    except (jwt.PyJWTError, ValueError) as error:
         raise AnswerRefused(f"malformed answer: {str(error).splitlines()[0]}") from error
 
 
-def check(answer: Answer, request: Request, signer: str, at: int) -> None:
-    """Raise AnswerRefused unless a genuine `answer` fits `request` at time `at` (milliseconds)."""
-    for holds, reason in (
-        (answer.principal == signer, f"signed by {signer!r} in the name of {answer.principal!r}"),
-        (answer.request == request.id, f"meant for request {answer.request!r}, this is {request.id!r}"),
-        (answer.digest == request.digest, "the digest differs: what was signed is not what is asked"),
-        (
-            answer.verdict in request.choices,
-            f"{answer.verdict!r} is no choice here: one of {', '.join(request.choices)}",
-        ),
-        (
-            answer.verdict != "did-not" or at >= request.did_not_from,
-            f"too early to say did-not: the attempt may still be running until {_clock(request.did_not_from)} UTC",
-        ),
-        (answer.exp * 1000 > at, "the answer has expired"),
-        (request.deadline == 0 or at <= request.deadline, "the request's deadline has passed"),
-        (request.user is None or answer.principal != request.user, "nobody approves a run of their own"),
-    ):
-        if not holds:
-            raise AnswerRefused(reason)
+def check(answer: Answer, request: Request, signer: Approver, at: int) -> None:
+    """Raise AnswerRefused unless a genuine `answer`, signed by `signer`, fits `request` at time `at` (milliseconds)."""
+    for checks in (_by(answer, request, signer), _about(answer, request), _in_time(answer, request, at)):
+        for holds, reason in checks:
+            if not holds:
+                raise AnswerRefused(reason)
+    if answer.edit is not None:
+        _usable(answer.edit)
+
+
+def _by(answer: Answer, request: Request, signer: Approver) -> Iterator[Check]:
+    name, gates = signer.principal, signer.gateway
+    yield gates or answer.principal == name, f"signed by {name!r} in the name of {answer.principal!r}"
+    yield not gates or answer.via == GATEWAY, f"{name!r} is a gateway: it answers via {GATEWAY!r}, not {answer.via!r}"
+    yield gates or answer.via != GATEWAY, f"{name!r} is no gateway: it cannot answer via {GATEWAY!r}"
+    ways = ", ".join(request.via)
+    yield not request.via or answer.via in request.via, f"an answer via {answer.via!r} does not count: only via {ways}"
+    # A name as people write it is the same person in capitals: principals are written in small letters only.
+    user = (request.user or "").strip().casefold()
+    yield answer.principal != user, "nobody approves a run of their own"
+
+
+def _about(answer: Answer, request: Request) -> Iterator[Check]:
+    yield answer.request == request.id, f"meant for request {answer.request!r}, this is {request.id!r}"
+    yield answer.digest == request.digest, "the digest differs: what was signed is not what is asked"
+    choices = ", ".join(request.choices)
+    yield answer.verdict in request.choices, f"{answer.verdict!r} is no choice here: one of {choices}"
+    edits = answer.verdict == EDIT
+    yield edits or answer.edit is None, f"{answer.verdict!r} with other arguments: only {EDIT!r} takes them"
+    yield not edits or answer.edit is not None, f"{EDIT!r} without the arguments that are wanted instead"
+
+
+def _in_time(answer: Answer, request: Request, at: int) -> Iterator[Check]:
+    until = _clock(request.did_not_from)
+    yield (
+        answer.verdict != "did-not" or at >= request.did_not_from,
+        f"too early to say did-not: the attempt may still be running until {until} UTC",
+    )
+    yield answer.exp * 1000 > at, "the answer has expired"
+    yield request.deadline == 0 or at <= request.deadline, "the request's deadline has passed"
+
+
+def _usable(edit: JsonObject) -> None:
+    """An edit that has no canonical form could never be asked about again."""
+    try:
+        digest(edit)
+    except BadInput as error:
+        raise AnswerRefused(f"the edit cannot be used: {error}") from error
 
 
 def _clock(at: int) -> str:

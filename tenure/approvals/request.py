@@ -16,10 +16,18 @@ class Kind(enum.StrEnum):
     TOOL_CALL = "tool_call"
     IN_DOUBT = "in_doubt"
     ANSWER = "answer"  # the final answer, which the agent's `on_response` holds
+    PARKED = "parked"  # the run has asked so often that it asks no more before somebody has looked at it
+    ESCALATION = "escalation"  # a step up in trust
+    DEPLOYMENT = "deployment"  # of a learned capability
+    BUDGET = "budget"  # more than was planned
 
 
 class Request(Wire):
-    """A question to a person. `digest` is SHA-256 over RFC 8785 JSON of (tenant, workflow, seq, kind, payload, epoch)."""
+    """A question to a person. `digest` is SHA-256 over RFC 8785 JSON of (tenant, workflow, seq, kind, payload, epoch).
+
+    `roles`, `quorum`, `via` and `on_timeout` are the terms on which answers count; they stand in the payload as well, so that they
+    are signed. `deadline`: after it nothing counts.
+    """
 
     id: str
     kind: Kind
@@ -38,6 +46,9 @@ class Request(Wire):
     deadline: int = 0
     did_not_from: int = 0  # before this time nobody can know that an effect did not happen
     on_timeout: Literal["deny", "halt"] = "deny"
+    roles: list[str] = Field(default_factory=list[str])  # an approver must be vouched for as all of them
+    via: list[str] = Field(default_factory=list[str])  # the ways an answer may come; empty: any
+    reminded: int = 0  # how often people were reminded
 
 
 class Verify(Wire):
@@ -45,6 +56,14 @@ class Verify(Wire):
 
     request: Request
     tokens: list[str]
+    at: int
+
+
+class Notice(Wire):
+    """What people are told of a request: that it was opened, or that it still waits."""
+
+    what: Literal["asked", "reminder"]
+    request: Request
     at: int
 
 
@@ -57,6 +76,7 @@ class Verdict(Wire):
     jti: str = ""
     note: str = ""
     reason: str = ""
+    edit: JsonObject | None = None  # with the choice `edit`: the arguments the person wants instead
 
 
 class Verdicts(Wire):
@@ -69,8 +89,10 @@ class Settled(Wire):
     """How a request ended: the choice that counts, who made it, and what they wrote. Nobody in time: `expired`."""
 
     choice: str
+    request: str = ""
     principal: str = ""
     note: str = ""
+    edit: JsonObject | None = None
 
 
 class Closed(Wire):

@@ -17,10 +17,12 @@ import click
 
 import tenure
 from tenure.cli.approvals import answer, approve, deny, pending
+from tenure.cli.approvers import approvers
 from tenure.cli.demo import demo
 from tenure.cli.dev import dev, worker
 from tenure.cli.doctor import doctor
 from tenure.cli.feedback import feedback
+from tenure.cli.halt import halt, resume
 from tenure.cli.init import init
 from tenure.cli.runs import cancel, run, runs, show
 from tenure.cli.trust import trust
@@ -106,7 +108,10 @@ for command in (
     deny,
     answer,
     feedback,
+    halt,
+    resume,
     doctor,
     trust,
+    approvers,
 ):
     main.add_command(command)

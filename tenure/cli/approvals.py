@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
+
+from tenure.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tenure.approvals.request import Request, Verdict
     from tenure.client import Tenure
+    from tenure.wire import Json, JsonObject
 
 
 MEANING = {
     "happened": "it took effect: go on with that",
     "did-not": "it did not: it may be made again",
-    "stop": "nobody can say: end the run",
+    "continue": "the run may ask on",
 }
+STOP = {"in_doubt": "nobody can say: end the run"}  # elsewhere: end the run
+EXAMPLE = """--edit '{"amount": 40}'"""
 
 
 def _signing(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's decorators
@@ -63,9 +70,12 @@ def pending(as_json: bool) -> None:
 
 @click.command()
 @_signing
-def approve(request: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
-    """Approve REQUEST."""
-    return _answer(request, "approve", principal, note, only_print, as_json)
+@click.option("--edit", metavar="JSON", help="The arguments you want instead, all of them, or @FILE that holds them.")
+def approve(request: str, principal: str, note: str, only_print: bool, as_json: bool, edit: str | None) -> int:
+    """Approve REQUEST; with --edit nothing is approved yet: the changed call is asked about anew."""
+    if edit is None:
+        return _answer(request, "approve", principal, note, only_print, as_json)
+    return _answer(request, "edit", principal, note, only_print, as_json, _arguments(edit))
 
 
 @click.command()
@@ -79,11 +89,51 @@ def deny(request: str, principal: str, note: str, only_print: bool, as_json: boo
 @_signing
 @click.argument("choice")
 def answer(request: str, choice: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
-    """Answer REQUEST with CHOICE: `happened`, `did-not` or `stop` for an effect in doubt."""
+    """Answer REQUEST with CHOICE: one of those that `tenure pending` shows.
+
+    For an effect in doubt `happened`, `did-not` or `stop`; for a run that has asked often `continue` or `stop`.
+    """
     return _answer(request, choice, principal, note, only_print, as_json)
 
 
-def _answer(part: str, choice: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
+def _arguments(text: str) -> JsonObject:
+    """What somebody wants a call to be made with. Raises BadInput."""
+    where = f"--edit {text!r:.80}"
+    try:
+        told = json.loads(
+            Path(text[1:]).read_text() if text.startswith("@") else text,
+            parse_constant=_no_number,
+            object_pairs_hook=_once,
+        )
+    except OSError as error:
+        raise BadInput(f"{where}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where} is no JSON ({error}): write an object, as in {EXAMPLE}") from error
+    if not isinstance(told, dict):
+        raise BadInput(f"{where}: must be a JSON object, as in {EXAMPLE}")
+    return cast("JsonObject", told)  # json.loads: keys are strings
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _once(pairs: list[tuple[str, Json]]) -> JsonObject:
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        raise ValueError("a name is written twice")  # which of the two would be signed?
+    return told
+
+
+def _answer(
+    part: str,
+    choice: str,
+    principal: str,
+    note: str,
+    only_print: bool,
+    as_json: bool,
+    edit: JsonObject | None = None,
+) -> int:
     from tenure.cli.connection import perform
 
     async def work() -> int:
@@ -93,12 +143,12 @@ def _answer(part: str, choice: str, principal: str, note: str, only_print: bool,
         async with connected(server=not only_print) as system:
             request = await system.approvals.find(part)
             key = keys.load(system.settings.home / "keys", principal)
-            token = system.approvals.sign(request, choice, principal, key, note)
+            token = system.approvals.sign(request, choice, principal, key, note, edit=edit)
             if only_print:
                 click.echo(token)
                 return 0
             if not as_json:
-                _print_request(request, await _approved(system, request), how=False)
+                _print_request(request, await _approved(system, request), how=False, edit=edit)
             verdict = await system.approvals.send(request, token)
             approved = await _approved(system, request)
             return _document(request, verdict, approved) if as_json else _tell(request, verdict, approved)
@@ -130,12 +180,21 @@ def _tell(request: Request, verdict: Verdict | None, approved: list[str]) -> int
         return 1
     missing = request.quorum - len(approved)
     if verdict.choice != "approve" or missing <= 0:
-        ends = verdict.choice == "stop" or (request.kind == "answer" and verdict.choice == "deny")
-        click.echo(f"{verdict.choice} by {verdict.principal} counts: the run {'ends' if ends else 'goes on'}")
+        click.echo(f"{verdict.choice} by {verdict.principal} counts{_follows(request, verdict.choice)}")
         return 0
     click.echo(f"approved by {verdict.principal}: {len(approved)} of {request.quorum}")
     click.echo(f"{missing} more must approve: tenure approve {request.id} --as {_another(approved)}")
     return 0
+
+
+def _follows(request: Request, choice: str) -> str:
+    """What an answer that counts leads to."""
+    if choice == "edit":
+        return ": the changed call is a new request,\nand must be approved as it is now (`tenure pending`)"
+    if request.kind in ("escalation", "deployment"):
+        return ""
+    ends = choice == "stop" or (request.kind == "answer" and choice == "deny")
+    return ": the run ends" if ends else ": the run goes on"
 
 
 async def _approved(system: Tenure, request: Request) -> list[str]:
@@ -151,22 +210,21 @@ def _another(approved: list[str]) -> str:
     return next((name for name in LOCAL_PRINCIPALS if name not in approved), "SOMEBODY-ELSE")
 
 
-def _print_request(request: Request, approved: list[str], *, how: bool = True) -> None:
+def _print_request(request: Request, approved: list[str], *, how: bool = True, edit: JsonObject | None = None) -> None:
     """Everything the answer will sign, and, with `how`, the commands that answer."""
-    from tenure.cli import render
-    from tenure.cli.page import what
+    from tenure.cli import page, render
 
     who = f" for {request.user}" if request.user else ""
-    rows = [
-        ("what", what(request.payload)),
+    rows = [*page.kind(request), ("what", page.what(request.payload))]
+    if edit is not None:
+        rows.append(("instead", render.call(str(request.payload.get("tool", "")), edit)))
+    rows += [
         ("why", request.why),
         ("run", request.workflow),
         ("asked", f"{render.ago(request.opened_at)}{who} by {request.agent}, tenant {request.tenant}"),
         ("until", f"{render.moment(request.deadline)}, then {_timeout(request)}"),
+        *page.needs(request, approved),
     ]
-    if request.quorum > 1:
-        given = f", {len(approved)} so far: {', '.join(approved)}" if approved else ""
-        rows.append(("needs", f"{request.quorum} different people{given}"))
     if request.did_not_from:
         rows.append(
             ("did-not", f"can be said from {render.moment(request.did_not_from)} on: before, it may still happen")
@@ -184,7 +242,14 @@ def _timeout(request: Request) -> str:
 
 
 def _commands(request: Request, approved: list[str]) -> list[str]:
+    if request.via and "cli" not in request.via:
+        return [f"answer by way of {' or '.join(request.via)}: a command does not count"]
     signed = f" --as {_another(approved)}" if approved else ""
     if "approve" in request.choices:
-        return [f"tenure approve {request.id}{signed}", f"tenure deny {request.id}{signed} --note WHY"]
-    return [f"tenure answer {request.id} {choice:<9}# {MEANING.get(choice, '')}" for choice in request.choices]
+        told = [f"tenure approve {request.id}{signed}", f"tenure deny {request.id}{signed} --note WHY"]
+        return [*told, f"tenure approve {request.id}{signed} --edit JSON"] if "edit" in request.choices else told
+    return [f"tenure answer {request.id} {choice:<9}# {_meaning(request, choice)}" for choice in request.choices]
+
+
+def _meaning(request: Request, choice: str) -> str:
+    return STOP.get(request.kind, "end the run") if choice == "stop" else MEANING.get(choice, "")

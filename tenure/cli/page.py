@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tenure.approvals.request import Kind, Request
 from tenure.cli import render
 from tenure.cli.story import Call, Claude, Message, Step, Story
 from tenure.runtime.store.approvals import Answered, Asked
 from tenure.runtime.store.verdicts import RunVerdict
-from tenure.wire import JsonObject
+from tenure.trust.terms import VIA
+from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 RESULT_SHOWN = 400  # characters of a result on the page
+KINDS = {
+    Kind.IN_DOUBT: "nobody knows whether an effect took place",
+    Kind.ANSWER: "the final answer, which the agent's own rules hold",
+    Kind.PARKED: "the run has asked often, and waits for somebody to look at it",
+    Kind.ESCALATION: "a step up in trust",
+    Kind.DEPLOYMENT: "a learned capability goes into service",
+    Kind.BUDGET: "more money than was planned",
+}
 EFFECTS = {
     "done": "done",
     "raised": "raised: nobody knows whether it took effect, and Claude was told so",
@@ -92,7 +104,7 @@ def _came_to(call: Call) -> Table:
     table = render.columns(figures=False)
     if call.asked is not None:
         table.add_row(
-            "", "", f"changed by on_tool_call; Claude asked for {render.call(call.tool, call.asked)}", style="dim"
+            "", "", f"changed by policy or a person; Claude asked for {render.call(call.tool, call.asked)}", style="dim"
         )
     if call.effect is not None:
         starts = f", started {call.effect.starts} times" if call.effect.starts > 1 else ""
@@ -110,23 +122,66 @@ def _request(asked: Asked) -> list[tuple[str, str]]:
     request = asked.request
     rows = [
         ("request", f"{request.id}, asked {render.moment(request.opened_at)}"),
+        *kind(request),
         ("what", what(request.payload)),
         ("why", request.why),
+        *needs(request),
     ]
     rows += [("answer", _answer(answer)) for answer in asked.answers]
     return [*rows, ("end", _end(asked))]
 
 
+def kind(request: Request) -> list[tuple[str, str]]:
+    """What sort of thing is asked, where it is not a tool call."""
+    return [("kind", f"{request.kind}: {KINDS[request.kind]}")] if request.kind in KINDS else []
+
+
+def needs(request: Request, approved: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Whose answers count, where that is not anybody's, by any way."""
+    rows: list[tuple[str, str]] = []
+    if request.quorum > 1:
+        given = f", {len(approved)} so far: {', '.join(approved)}" if approved else ""
+        rows.append(("needs", f"{request.quorum} different people{given}"))
+    if request.roles:
+        rows.append(("role", f"{' and '.join(request.roles)}: whoever answers must be vouched for as that"))
+    if request.via and set(request.via) != set(VIA):
+        rows.append(("via", f"{' or '.join(request.via)} only: an answer that comes another way is refused"))
+    return rows
+
+
 def what(payload: JsonObject) -> str:
-    """What a request is about: the call in full, and whatever else the person decides about."""
+    """What a request is about: the call in full, or several, and whatever else the person decides about."""
     if "answer" in payload:
         return f"send this final answer:\n{payload['answer']}"
-    rest = {name: value for name, value in payload.items() if name not in ("tool", "arguments", "why", "asked")}
-    told = render.call(str(payload.get("tool", "")), payload.get("arguments", {}))
-    told += "".join(f", {name} {render.moment(value) if name == 'at' else value}" for name, value in rest.items())
-    if "asked" in payload:
-        told += f"\nchanged by on_tool_call; Claude asked for {render.call(payload['tool'], payload['asked'])}"
-    return told
+    if "calls" in payload:
+        calls: list[JsonObject] = payload["calls"]
+        return "\n".join(f"{number}. {_call(one, one.get('why', ''))}" for number, one in enumerate(calls, 1))
+    if "tool" in payload:
+        return _call(payload)
+    return "\n".join(f"{name}: {told}" for name, told in _rest(payload))
+
+
+def _call(told: JsonObject, why: str = "") -> str:
+    text = render.call(told["tool"], told.get("arguments", {}))
+    text += "".join(f", {name} {value}" for name, value in _rest(told))
+    text += f": {why}" if why else ""
+    if "asked" in told:
+        text += f"\nchanged since; Claude asked for {render.call(told['tool'], told['asked'])}"
+    return text
+
+
+def _rest(payload: JsonObject) -> list[tuple[str, str]]:
+    """What a payload holds beside what is shown elsewhere."""
+    elsewhere = ("tool", "arguments", "why", "asked", "terms")
+    return [
+        (name, render.moment(value) if name == "at" else _value(value))
+        for name, value in payload.items()
+        if name not in elsewhere
+    ]
+
+
+def _value(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _answer(answer: Answered) -> str:

@@ -17,7 +17,7 @@ from tenure.runtime.store import Connection, approvals, effects, runs, transcrip
 from tenure.runtime.store.approvals import Asked
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.verdicts import RunVerdict
-from tenure.transcript import answer_text, calls_made, tool_calls
+from tenure.transcript import answer_text, calls_made
 from tenure.turn import Usage
 from tenure.wire import Json, JsonObject
 
@@ -74,7 +74,7 @@ class Call:
     ok: bool | None
     result: Json
     effect: EffectTold | None
-    asked: JsonObject | None = None  # what Claude wrote, where `on_tool_call` changed it
+    asked: JsonObject | None = None  # what Claude wrote, where policy or a person changed it
     kind: Literal["call"] = "call"
     span: Span | None = None
 
@@ -188,13 +188,11 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
             case "assistant":
                 standing = transcript.standing(db, workflow, seq)
                 yield _claude(seq, row, standing[1] if standing else {})
-                made_with = zip(tool_calls(row["content"]), calls_made(row), strict=True)
-                for number, (wrote, block) in enumerate(made_with, seq + 1):
-                    done: JsonObject = next(made) if number in rows else {"ok": None, "result": None}
-                    asked = wrote["input"] if wrote["input"] != block["input"] else None
-                    yield Call(
-                        number, block["name"], block["input"], done["ok"], done["result"], records.get(number), asked
-                    )
+                for number, block in enumerate(calls_made(row), seq + 1):
+                    open_call: JsonObject = {"input": block["input"], "ok": None, "result": None}
+                    done = next(made) if number in rows else open_call
+                    record, asked = records.get(number), done.get("asked")
+                    yield Call(number, block["name"], done["input"], done["ok"], done["result"], record, asked)
             case "user":
                 yield Message(seq, "\n".join(row["texts"]) or f"(a message of {row['blob']['size']:,} bytes)")
             case _:

@@ -10,7 +10,9 @@ from tenure.errors import BadInput
 
 if TYPE_CHECKING:
     from tenure.spec import AgentSpec
+    from tenure.trust import Trust
     from tenure.trust.config import Permit, ToolRule
+    from tenure.trust.terms import Terms
     from tenure.wire import JsonObject
 
 T = TypeVar("T", "Permit", "ToolRule")
@@ -54,6 +56,22 @@ def _print(agent: AgentSpec) -> None:
     names = ("call", *(level.shown(one) for one in range(level.MOST + 1)))
     cells = [(line["call"], *(MARKS[told] for told in line["levels"])) for line in lines(agent)]
     render.put(render.console(), render.listing(names, cells, cut=(0,)))
+    for line in _notes(agent.trust):
+        click.echo(line)
+
+
+def _notes(trust: Trust) -> list[str]:
+    """What the table cannot show: on which terms people approve, and that where arguments come from counts as well."""
+    told = [f"{written} is approved by {_terms(approval.terms)}" for written, approval in trust.approvals.items()]
+    return [*told, "In a run that has read untrusted text, A is ? where arguments come from it."]
+
+
+def _terms(terms: Terms) -> str:
+    who = f"{terms.quorum} {'person' if terms.quorum == 1 else 'people'}"
+    who += f" as {' and '.join(terms.roles)}" if terms.roles else ""
+    hours = f"{terms.deadline / 3600:g} h"
+    via = f", by {terms.via[0]} only" if len(terms.via) == 1 else ""
+    return f"{who} within {hours}{via}; nobody: {'the run halts' if terms.on_timeout == 'halt' else 'denied'}"
 
 
 def _document(agent: AgentSpec) -> JsonObject:
@@ -65,6 +83,7 @@ def _document(agent: AgentSpec) -> JsonObject:
         "agent": agent.name,
         "initial": level.shown(agent.trust.initial),
         "cap": level.shown(agent.trust.cap),
+        "approvals": {written: one.terms.model_dump() for written, one in agent.trust.approvals.items()},
         "calls": [
             {"call": line["call"], **{level.shown(at): told for at, told in enumerate(line["levels"])}}
             for line in lines(agent)

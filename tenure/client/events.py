@@ -100,10 +100,10 @@ class _Reader:
         if not activity.startswith("tool."):
             return []
         act, came = await self._value(given, Act), await self._value(result, Result)
-        return [] if came.outcome in ("in_doubt", "limited") else [self._finished(act.seq + 1 + act.call, came, at)]
+        return [self._finished(act.seq + 1 + act.call, came, at)] if came.settles else []
 
     def _decided(self, seq: int, turn: Turn, at: int) -> list[Event]:
-        if turn.until or turn.halted:
+        if turn.until or turn.halted or turn.parked:
             return []
         calls = tool_calls(turn.content)
         self._tools |= {seq + 1 + index: block["name"] for index, block in enumerate(calls)}
@@ -149,6 +149,7 @@ class _Reader:
             if waits != self._waits:
                 yield Event("waiting" if waits else "resumed", at, request=self._request)
             self._waits = waits
+            self._request = self._request if waits else ""
 
     async def _ended(self, event: HistoryEvent, at: int) -> list[Event]:
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:

@@ -25,6 +25,7 @@ from tenure.client.connected import Connected
 from tenure.client.handle import RunHandle
 from tenure.errors import BadInput, NotFound, TemporalUnavailable
 from tenure.run import RunRequest, Status
+from tenure.runtime import lineage
 from tenure.runtime import temporal as names
 from tenure.runtime.store import runs, transcript
 from tenure.runtime.store.runs import RunRow
@@ -45,7 +46,8 @@ class RunOptions(TypedDict, total=False):
 
     `tenant` (default "default"), `user` and `role` are claims of whoever holds Temporal credentials. `context` is more text
     for the agent, before the message. A second start with the same `idempotency_key` returns the first run, also when Temporal
-    has forgotten it. `priority` is 1 (first) to 5, default 3; between runs of one priority tenants take turns.
+    has forgotten it. `priority` is 1 (first) to 5, default 3; between runs of one priority tenants take turns. `tainted` says that
+    the message itself comes from somebody else than the user. A run that a tool starts takes this over from the tool's own run.
     """
 
     tenant: str
@@ -55,6 +57,7 @@ class RunOptions(TypedDict, total=False):
     context: str | list[str] | None
     idempotency_key: str | None
     priority: int | None
+    tainted: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Runs:
         self, agent: str, message: str, fingerprint: str | None, tenant: str, options: RunOptions
     ) -> RunRequest:
         context, (text, blob) = options.get("context"), self._message(message)
+        parent = lineage.current()
         try:
             return RunRequest(
                 message=text,
@@ -110,6 +114,8 @@ class Runs:
                 state=_state(options.get("state") or {}),
                 context=_context([context] if isinstance(context, str) else list(context or [])),
                 trace=carrier(),
+                tainted=parent.tainted or options.get("tainted", False),
+                cap=parent.cap,
             )
         except ValidationError as error:
             first = error.errors(include_url=False)[0]

@@ -16,7 +16,7 @@ from tenure.wire import Json, JsonObject
 def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonObject]:
     """Each call that was made or refused, with `tool`, `input`, `result` and `ok`, in order.
 
-    Where `on_tool_call` changed the input, `asked` is what Claude wrote.
+    Where `on_tool_call`, or a person, changed the input, `asked` is what Claude wrote.
     """
     asked: dict[str, JsonObject] = {}
     wrote: dict[str, JsonObject] = {}
@@ -30,8 +30,9 @@ def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonO
             block = asked[row["id"]]
             original: int | None = row.get("same_as")
             result = _value(row if original is None else told[original], blobs)
-            found.append({"tool": block["name"], "input": block["input"], "result": result, "ok": row["ok"]})
-            if block["input"] != wrote[row["id"]]:
+            made_with = row.get("edited", block["input"])
+            found.append({"tool": block["name"], "input": made_with, "result": result, "ok": row["ok"]})
+            if made_with != wrote[row["id"]]:
                 found[-1]["asked"] = wrote[row["id"]]
     return found
 

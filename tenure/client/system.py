@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from tenure.client.approvals import Approvals
 from tenure.client.connected import Connected
 from tenure.client.feedback import Feedback
+from tenure.client.restrictions import Restrictions
 from tenure.client.runs import Runs
 from tenure.errors import StoreUnavailable
 from tenure.runtime import running
@@ -27,7 +28,10 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictio
 
 @dataclass(frozen=True)
 class Tenure(Connected):
-    """A connection to Temporal and, where there is one, to the store. Facets: `.runs`, `.approvals`, `.feedback`."""
+    """A connection to Temporal and, where there is one, to the store.
+
+    Facets: `.runs`, `.approvals`, `.restrictions`, `.feedback`.
+    """
 
     @classmethod
     async def connect(cls, settings: Settings | None = None, env: Mapping[str, str] = os.environ) -> Tenure:
@@ -60,6 +64,11 @@ class Tenure(Connected):
     def approvals(self) -> Approvals:
         """See what people are asked, and answer."""
         return Approvals(self)
+
+    @cached_property
+    def restrictions(self) -> Restrictions:
+        """Halt agents and tenants, take tools away, and give both back."""
+        return Restrictions(self)
 
     @cached_property
     def feedback(self) -> Feedback:

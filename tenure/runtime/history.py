@@ -67,7 +67,7 @@ class _Reader:
             await self._acted(await self._value(given, Act), await self._value(result, Result))
 
     async def _decided(self, seq: int, turn: Turn) -> None:
-        if turn.until or turn.halted:
+        if turn.until or turn.halted or turn.parked:
             return
         self.rows[seq] = assistant_row(turn)
         calls = tool_calls(turn.content)
@@ -75,7 +75,7 @@ class _Reader:
             self.rows[seq + 1 + index] = problem_row(calls[index]["id"], problem)
 
     async def _acted(self, act: Act, result: Result) -> None:
-        if result.outcome not in ("in_doubt", "limited"):
+        if result.settles:
             call = tool_calls(self.rows[act.seq]["content"])[act.call]
             self.rows[act.seq + 1 + act.call] = result_row(call["id"], result)
 

@@ -18,7 +18,8 @@ class Settings:
 
     `home` is the `.tenure` folder; `database_url` is `sqlite:///PATH` (with `?mode=ro` to only read); `blob_url` is
     `file:///PATH`; `approver_root` is the public key (base64url) that vouches for approvers; `patience` is how many seconds
-    a run goes on asking a Claude that is overloaded or away; `build_id`, when set, pins runs to this build of the worker.
+    a run goes on asking a Claude that is overloaded or away; `notify` names functions (`MODULE:FUNCTION`, separated by commas) that
+    are told when people are asked; `build_id`, when set, pins runs to this build of the worker.
     """
 
     home: Path
@@ -28,6 +29,7 @@ class Settings:
     approver_root: str | None = None
     patience: float = 3600.0
     build_id: str | None = None
+    notify: str = ""
     ui_url: str = "http://localhost:8233"
 
     @classmethod
@@ -47,6 +49,7 @@ class Settings:
             approver_root=env.get("TENURE_APPROVER_ROOT") or _read(home / "keys" / "root.pub"),
             patience=_seconds(env, "TENURE_PATIENCE", 3600.0),
             build_id=env.get("TENURE_BUILD_ID"),
+            notify=env.get("TENURE_NOTIFY", ""),
             ui_url=env.get("TENURE_UI_URL", "http://localhost:8233"),
         )
 

@@ -79,12 +79,11 @@ async def embedded(
         if server is None:
             server = await start_server()
             stack.push_async_callback(server.shutdown)
+        store = Store.open(made.database_url)
+        stack.callback(store.close)
+        await store.transact(lambda db: keys.register_local(db, folder / "keys", now()))  # serving asks who could answer
         to = await stack.enter_async_context(serving(server.client, made, agents, env, strict_sandbox=strict_sandbox))
-        await to.store.transact(lambda db: keys.register_local(db, folder / "keys", now()))
-        system = Embedded(
-            server.client, made, Store.open(made.database_url), Blobs(made.blob_url), resources=to, claude=claude
-        )
-        stack.callback(system.close)
+        system = Embedded(server.client, made, store, Blobs(made.blob_url), resources=to, claude=claude)
         token = current.set(system)
         stack.callback(current.reset, token)
         yield system

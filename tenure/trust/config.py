@@ -19,11 +19,11 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from tenure.errors import ConfigError
-from tenure.trust import level, pattern
-from tenure.trust.grammar import parse
+from tenure.trust import level
+from tenure.trust.grammar import Permission, parse
+from tenure.trust.metrics import named
+from tenure.trust.terms import Approval, Terms
 from tenure.wire import Wire
-
-METRICS = ("success_rate", "error_rate")
 
 
 class Rule(BaseModel):
@@ -52,11 +52,17 @@ class Rule(BaseModel):
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
-        if metric not in METRICS:
-            near = difflib.get_close_matches(metric, METRICS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METRICS)}"
-            raise ConfigError(f"trust.rules: metric {metric!r}: {hint}")
-        return metric
+        return named(metric).name
+
+
+class Step(Wire):
+    """A rule as the ledger follows it: `better` says which way of its metric is good. `threshold` is written as a decimal."""
+
+    metric: str
+    better: Literal["higher", "lower"]
+    threshold: Decimal
+    action: Literal["increment", "decrement"]
+    amount: int
 
 
 class Permit(Wire):
@@ -73,13 +79,23 @@ class ToolRule(Wire):
     permission: str
 
 
+class ApprovalRule(Wire):
+    """A call that the permission means is approved on these terms, if it asks."""
+
+    permission: str
+    terms: Terms
+
+
 class Trust(BaseModel):
     """What an agent may do, by its level of trust.
 
     `initial` is the level of an agent without history, `cap` the highest it may have. `permissions` maps a level to the calls that
     are allowed from it on, cumulatively: a call needs the lowest level that allows it, and above the agent's level a person is
     asked; a tool that no level names is denied. `tool_rules` maps permissions to "deny" or "ask", whatever the level. `rules` say
-    when the level rises and falls. Levels are 0 to 1 in steps of 0.1. Keys may be written in camelCase. Raises ConfigError.
+    when the level rises and falls, and `evidence` how much it takes to rise: "confident" wants so many judged runs that the rate is
+    hardly an accident, "point" takes the rate as it is. `approvals` maps permissions to what approving such a call takes: see
+    `Approval`; where several mean a call, the strictest of each counts, and two people for destructive and privileged tools are the
+    least. Levels are 0 to 1 in steps of 0.1. Keys may be written in camelCase. Raises ConfigError.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
@@ -89,6 +105,8 @@ class Trust(BaseModel):
     permissions: dict[int, tuple[str, ...]] = Field(default_factory=dict[int, tuple[str, ...]])
     cap: int = level.MOST
     tool_rules: dict[str, Literal["deny", "ask"]] = Field(default_factory=dict[str, Literal["deny", "ask"]])
+    approvals: dict[str, Approval] = Field(default_factory=dict[str, Approval])
+    evidence: Literal["confident", "point"] = "confident"
 
     @model_validator(mode="wrap")
     @classmethod
@@ -120,30 +138,40 @@ class Trust(BaseModel):
     def _readable(self) -> Trust:
         if self.initial > self.cap:
             raise ConfigError(f"trust.initial={level.shown(self.initial)} is above cap={level.shown(self.cap)}")
-        for told in self.tool_rules:
-            parse(told)
         for tier, permissions in self.permissions.items():
-            _check_tier(level.shown(tier), permissions)
-        shadowed = [told for told, decision in self.tool_rules.items() if decision == "ask" and self._is_denied(told)]
-        if shadowed:
-            raise ConfigError(f"trust.tool_rules[{shadowed[0]!r}]: never asked, because another rule denies all of it")
+            _check_twice(f"trust.permissions[{level.shown(tier)}]", permissions)
+        _check_twice("trust.tool_rules", self.tool_rules)
+        _check_twice("trust.approvals", self.approvals)
+        self._check_shadows()
         return self
 
-    def _is_denied(self, told: str) -> bool:
-        """Whether a rule without conditions denies whatever `told` means."""
-        denied = [parse(rule) for rule, decision in self.tool_rules.items() if decision == "deny"]
-        wanted = parse(told).pattern
-        return any(not one.conditions and _covers(one.pattern, wanted) for one in denied)
+    def _check_shadows(self) -> None:
+        """What can never count is a mistake of whoever wrote it."""
+        for told, decision in self.tool_rules.items():
+            for other, wider in self.tool_rules.items():
+                if other != told and wider in ("deny", decision) and _shadows(other, told):
+                    never = "asked" if decision == "ask" else "denied"
+                    raise ConfigError(
+                        f"trust.tool_rules[{told!r}]: never {never}, because {other!r} {wider}s all of it"
+                    )
+        for where, told in self._tiers_written:
+            for other, decision in self.tool_rules.items():
+                if decision == "deny" and _shadows(other, told):
+                    raise ConfigError(f"{where}: {told!r} is never allowed, because tool_rules denies {other!r}")
 
     @property
-    def written(self) -> list[tuple[str, str]]:
-        """Every permission and rule as it was written, each with where it stands."""
-        tiers = [
+    def _tiers_written(self) -> list[tuple[str, str]]:
+        return [
             (f"trust.permissions[{level.shown(tier)}]", told)
             for tier, many in self.permissions.items()
             for told in many
         ]
-        return tiers + [("trust.tool_rules", told) for told in self.tool_rules]
+
+    @property
+    def written(self) -> list[tuple[str, str]]:
+        """Every permission and rule as it was written, each with where it stands."""
+        told = [("trust.tool_rules", told) for told in self.tool_rules]
+        return [*self._tiers_written, *told, *(("trust.approvals", told) for told in self.approvals)]
 
     def permits(self, tool: str) -> list[Permit]:
         """From which level on calls of `tool` are allowed, the lowest first."""
@@ -151,18 +179,27 @@ class Trust(BaseModel):
         for tier, many in sorted(self.permissions.items()):
             for told in many:
                 lowest.setdefault(told, tier)
-        return [
-            Permit(level=tier, permission=told)
-            for told, tier in lowest.items()
-            if pattern.matches(parse(told).pattern, tool)
-        ]
+        return [Permit(level=tier, permission=told) for told, tier in lowest.items() if parse(told).means(tool)]
 
     def rules_for(self, tool: str) -> list[ToolRule]:
         """What is denied or asked of `tool` whatever the level."""
         return [
             ToolRule(decision=decision, permission=told)
             for told, decision in self.tool_rules.items()
-            if pattern.matches(parse(told).pattern, tool)
+            if parse(told).means(tool)
+        ]
+
+    @property
+    def steps(self) -> list[Step]:
+        """The rules, each with what its metric means."""
+        return [Step(**dict(rule), better=named(rule.metric).better) for rule in self.rules]
+
+    def approving(self, tool: str) -> list[ApprovalRule]:
+        """On which terms calls of `tool` are approved."""
+        return [
+            ApprovalRule(permission=told, terms=approval.terms)
+            for told, approval in self.approvals.items()
+            if parse(told).means(tool)
         ]
 
 
@@ -182,11 +219,19 @@ def _tiers(told: object) -> dict[int, Iterable[str]]:
     return found
 
 
-def _check_tier(where: str, permissions: tuple[str, ...]) -> None:
-    for index, told in enumerate(permissions):
-        parse(told)
-        if told in permissions[:index]:
-            raise ConfigError(f"trust.permissions[{where}]: {told!r} is written twice")
+def _check_twice(where: str, permissions: Iterable[str]) -> None:
+    seen: list[Permission] = []
+    for told in permissions:
+        permission = parse(told)
+        if permission in seen:
+            raise ConfigError(f"{where}: {told!r} is written twice")
+        seen.append(permission)
+
+
+def _shadows(wide: str, narrow: str) -> bool:
+    """Whether `wide` means every call that `narrow` means."""
+    every, some = parse(wide), parse(narrow)
+    return not every.conditions and _covers(every.pattern, some.pattern)
 
 
 def _covers(wide: str, narrow: str) -> bool:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tenure.errors import ConfigError
-from tenure.trust.pattern import PATTERN
+from tenure.trust.pattern import PATTERN, matches
 from tenure.wire import Json
 
 WHOLE = re.compile(r"\s*([a-zA-Z0-9_*-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -65,6 +65,10 @@ class Permission:
 
     pattern: str
     conditions: tuple[Condition, ...] = ()
+
+    def means(self, tool: str) -> bool:
+        """Whether the pattern names `tool`."""
+        return matches(self.pattern, tool)
 
     def allows(self, arguments: Mapping[str, Json]) -> bool:
         """Whether every condition is true."""

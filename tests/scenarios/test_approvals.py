@@ -77,6 +77,7 @@ async def test_a_destructive_call_waits_for_two_different_people() -> None:
             "arguments": {"account": "a1"},
             "effect": "destructive",
             "why": why,
+            "terms": {"quorum": 2, "on_timeout": "halt"},
         }
         assert request.quorum == 2
         await system.answer(request, "approve", by="operator")

@@ -72,7 +72,7 @@ def desk(**trust: Any) -> Agent:
 async def test_what_the_level_allows_is_made_without_asking_whatever_its_effect() -> None:
     agent = desk()
     async with embedded(agent, claude=[tool_use("get_ticket", ticket="t1"), tool_use("refund", amount=50), text("ok")]):
-        response = await agent.run("go")
+        response = await agent.run("look at t1 and refund 50")
     assert (response.message, MADE) == ("ok", ["get_ticket t1", "refund 50"])
 
 

@@ -8,6 +8,7 @@ import inspect
 import tenure
 import tenure.hooks
 import tenure.testing
+import tenure.trust
 from tenure.client import RunHandle, Tenure
 from tenure.client.events import Event
 from tenure.client.runs import RunOptions
@@ -29,6 +30,7 @@ def test_the_package_s_own_names() -> None:
         "ToolError", "tool",
     }  # fmt: skip
     assert all(getattr(tenure, name) is not None for name in tenure.__all__)
+    assert set(tenure.trust.__all__) == {"Approval", "Rule", "Trust"}
     assert set(tenure.testing.__all__) == {"Embedded", "ScriptedClaude", "embedded"}
 
 
@@ -53,14 +55,14 @@ def test_what_a_response_a_handle_and_a_tool_s_context_have() -> None:
         "kind", "at", "text", "tool", "tools", "request", "ok", "tokens", "cost", "status", "stop_reason"
     }  # fmt: skip
     assert public(Tenure) == {
-        "approvals", "blobs", "close", "connect", "default", "feedback", "require_store", "runs", "settings", "store",
+        "approvals", "blobs", "close", "connect", "default", "feedback", "require_store", "restrictions", "runs", "settings", "store",
         "temporal",
     }  # fmt: skip
 
 
 def test_what_may_be_said_of_a_run() -> None:
     assert set(RunOptions.__annotations__) == {
-        "tenant", "user", "role", "state", "context", "idempotency_key", "priority"
+        "tenant", "user", "role", "state", "context", "idempotency_key", "priority", "tainted"
     }  # fmt: skip
 
 

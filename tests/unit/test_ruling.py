@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tenure.run import Effect, RunRequest, RunState, Snapshot, ToolFacts
 from tenure.trust.ruling import Allow, Ask, Decision, Deny, rule
-from tenure.workflows.gate import gate, quorum
+from tenure.workflows.gate import gate, terms_of
 
 CHECKS = st.lists(
     st.just(Allow())
@@ -41,16 +41,14 @@ def run(role: str | None = None, roles: dict[str, list[str]] | None = None, **to
 def test_destructive_and_privileged_tools_ask_two_people_and_the_rest_is_allowed() -> None:
     for effect in Effect:
         facts = ToolFacts(effect=effect)
-        decision = gate(run(t=facts), "t", {}, "same").decision
+        decision = gate(run(t=facts), "t", {}).decision
         assert isinstance(decision, Ask if effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED) else Allow)
-        assert quorum(facts) == (2 if isinstance(decision, Ask) else 1)
+        assert terms_of(facts, {}).quorum == (2 if isinstance(decision, Ask) else 1)
 
 
-def test_an_unknown_tool_is_denied_and_an_outcome_left_unknown_asks() -> None:
-    assert isinstance(gate(run(), "t", {}, "same").decision, Deny)
-    doubtful = run(t=ToolFacts())
-    doubtful.unknown.append("same")
-    assert isinstance(gate(doubtful, "t", {}, "same").decision, Ask)
+def test_an_unknown_tool_is_denied_and_what_is_in_doubt_asks() -> None:
+    assert isinstance(gate(run(), "t", {}).decision, Deny)
+    assert isinstance(gate(run(t=ToolFacts()), "t", {}, doubt="nobody knows").decision, Ask)
 
 
 def test_a_role_may_use_what_its_patterns_name_and_nothing_else() -> None:
@@ -59,4 +57,4 @@ def test_a_role_may_use_what_its_patterns_name_and_nothing_else() -> None:
     expected = {("viewer", "get_x"): Allow, ("viewer", "put_x"): Deny, ("admin", "put_x"): Allow}
     expected |= {(None, "get_x"): Deny, ("nobody", "get_x"): Deny}
     for (role, tool), kind in expected.items():
-        assert isinstance(gate(run(role, roles, **tools), tool, {}, "same").decision, kind), (role, tool)
+        assert isinstance(gate(run(role, roles, **tools), tool, {}).decision, kind), (role, tool)

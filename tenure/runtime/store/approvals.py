@@ -11,6 +11,7 @@ DDL = (
     """CREATE TABLE requests (
         id TEXT PRIMARY KEY, workflow TEXT NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
         opened_at INTEGER NOT NULL, closed_at INTEGER, choice TEXT, principal TEXT) WITHOUT ROWID""",
+    "CREATE INDEX requests_by_time ON requests (tenant, opened_at)",
     "CREATE INDEX requests_open ON requests (opened_at) WHERE closed_at IS NULL",
     """CREATE TABLE answers (
         token_hash TEXT NOT NULL, request TEXT NOT NULL, workflow TEXT NOT NULL, jti TEXT NOT NULL, principal TEXT NOT NULL,
@@ -64,6 +65,21 @@ def find_request(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]
 def is_open(db: sqlite3.Connection, request: str) -> bool:
     """Whether the request still waits for an answer."""
     return db.execute("SELECT 1 FROM requests WHERE id = ? AND closed_at IS NULL", (request,)).fetchone() is not None
+
+
+def approved(db: sqlite3.Connection, request: str) -> Request | None:
+    """The request of that id, if it ended with an approval."""
+    row = db.execute("SELECT body FROM requests WHERE id = ? AND choice = 'approve'", (request,)).fetchone()
+    return None if row is None else Request.model_validate_json(row[0])
+
+
+def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
+    """How many calls of this tenant's runs people were asked about since `at`, not counting request `but`."""
+    row = db.execute(
+        "SELECT count(*) FROM requests WHERE tenant = ? AND kind = 'tool_call' AND opened_at > ? AND id <> ?",
+        (tenant, at, but),
+    )
+    return row.fetchone()[0]
 
 
 def recorded(db: sqlite3.Connection, token_hash: str, request: str) -> Verdict | None:

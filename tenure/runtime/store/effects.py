@@ -15,14 +15,18 @@ DDL = (
     """CREATE TABLE effects (
         key TEXT PRIMARY KEY, workflow TEXT NOT NULL, seq INTEGER NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL,
         status TEXT NOT NULL CHECK (status IN ('intent', 'withdrawn', 'done', 'raised')), token TEXT NOT NULL,
-        generation INTEGER NOT NULL, result TEXT, started_at INTEGER NOT NULL, ended_at INTEGER) WITHOUT ROWID""",
+        generation INTEGER NOT NULL, result TEXT, started_at INTEGER NOT NULL, ended_at INTEGER,
+        policy TEXT NOT NULL DEFAULT '', fence INTEGER NOT NULL DEFAULT 0, request TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     "CREATE INDEX effects_by_run ON effects (workflow, seq)",
 )
 
 
 @dataclass(frozen=True)
 class Start:
-    """Which effect an attempt wants to start. `token` is the attempt's own; `at` is now in milliseconds."""
+    """Which effect an attempt wants to start. `token` is the attempt's own; `at` is now in milliseconds.
+
+    By which ruling: of which `policy` (the agent's fingerprint), with what restricted (`fence`), approved in which `request`.
+    """
 
     key: str
     workflow: str
@@ -35,6 +39,9 @@ class Start:
     most: int = 10  # starts of an idempotent tool
     resolved: Literal["happened", "did-not"] | None = None
     generation: int = 0
+    policy: str = ""
+    fence: int = 0
+    request: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,15 @@ def begin(db: sqlite3.Connection, start: Start) -> Begun:
     begun = foresee(db, start)
     if isinstance(begun, Go):
         db.execute(
-            "INSERT INTO effects (key, workflow, seq, tool, digest, status, token, generation, started_at)"
-            " VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?) ON CONFLICT DO UPDATE SET status = 'intent',"
-            " token = excluded.token, generation = generation + 1, started_at = excluded.started_at",
-            (start.key, start.workflow, start.seq, start.tool, start.digest, start.token, start.at),
-        )
+            "INSERT INTO effects (key, workflow, seq, tool, digest, status, token, generation, started_at, policy, fence,"
+            " request) VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET status = 'intent',"
+            " token = excluded.token, generation = generation + 1, started_at = excluded.started_at,"
+            " policy = excluded.policy, fence = excluded.fence, request = excluded.request",
+            (
+                start.key, start.workflow, start.seq, start.tool, start.digest, start.token, start.at, start.policy,
+                start.fence, start.request,
+            ),
+        )  # fmt: skip
     return begun
 
 

@@ -125,6 +125,11 @@ def ending_in(db: sqlite3.Connection, part: str) -> list[str]:
     return [row[0] for row in found]
 
 
+def tenants(db: sqlite3.Connection) -> list[str]:
+    """Every tenant that ever had a run."""
+    return [row[0] for row in db.execute("SELECT DISTINCT tenant FROM runs ORDER BY tenant")]
+
+
 def recent(
     db: sqlite3.Connection, *, agent: str | None, tenant: str | None, status: str | None, since: int, limit: int
 ) -> list[RunRow]:

@@ -7,7 +7,18 @@ import sqlite3
 from pathlib import Path
 
 from tenure.errors import StoreMismatch, StoreUnavailable
-from tenure.runtime.store import agents, approvals, approvers, effects, runs, summaries, transcript, uses, verdicts
+from tenure.runtime.store import (
+    agents,
+    approvals,
+    approvers,
+    effects,
+    restrictions,
+    runs,
+    summaries,
+    transcript,
+    uses,
+    verdicts,
+)
 
 VERSION = 1
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
@@ -24,6 +35,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *summaries.DDL,
         *uses.DDL,
         *verdicts.DDL,
+        *restrictions.DDL,
     )
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tenure.trust.limits import RateLimit
@@ -30,12 +30,12 @@ class Limited:
 
 
 def take(
-    db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Mapping[str, RateLimit], at: int
+    db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
 ) -> Limited | None:
     """Count a call of `tool` by `who` (tenant, agent), or say which limit it must wait for; then nothing is counted."""
     if not limits or db.execute("SELECT 1 FROM uses WHERE key = ?", (key,)).fetchone():
         return None
-    found = [held for pattern, limit in limits.items() if (held := _held(db, who, pattern, limit, at))]
+    found = [held for pattern, limit in limits if (held := _held(db, who, pattern, limit, at))]
     if found:
         return max(found, key=lambda held: held.until)
     db.execute("INSERT INTO uses VALUES (?, ?, ?, ?, ?)", (key, *who, tool, at))

@@ -1,0 +1,101 @@
+"""permit: the second look at a call, from what the worker and the store know themselves, when its effect is about to begin.
+
+Rules of this file: nothing of the workflow's ruling is taken for granted but what it claims to be; the agent's own policy is asked
+again, restrictions are read now, and an approval counts as far as the people who gave it are approvers now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tenure.activities.job import Job
+from tenure.approvals.digest import request_digest
+from tenure.approvals.request import Request
+from tenure.errors import AnswerRefused
+from tenure.runtime import approving
+from tenure.runtime.store import Connection, approvals, restrictions
+from tenure.trust.checks import Case, checks
+from tenure.trust.grammar import parse
+from tenure.trust.restrictions import Standing
+from tenure.trust.ruling import Ask, Decision, Deny, rule
+from tenure.trust.terms import Terms, for_call
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The call must not be made by the ruling it comes with; `standing` is what the gate should know before it rules again."""
+
+    why: str
+    standing: Standing
+
+
+def permit(db: Connection, job: Job, root: Ed25519PublicKey) -> Stale | None:
+    """None when the call may begin now."""
+    standing = restrictions.standing(db, job.run.tenant, job.agent.name)
+    if standing.fence > job.ask.fence:
+        return Stale("what the agent may do was restricted after this was decided", standing)
+    match decision(job, standing):
+        case Deny(reason=why):
+            return Stale(why, standing)
+        case Ask(reason=why):
+            missing = _unapproved(db, job, root)
+            return Stale(f"{why}; {missing}", standing) if missing else None
+        case _:
+            return None
+
+
+def decision(job: Job, standing: Standing) -> Decision:
+    """What the agent's policy, as this worker has it, makes of the call."""
+    agent, facts = job.agent, job.agent.facts[job.tool.name]
+    bounds = {} if job.ask.cap is None else {"cap": job.ask.cap}
+    case = Case(
+        tool=job.tool.name,
+        arguments=job.block["input"],
+        effect=facts.effect,
+        level=agent.level,
+        permits=facts.permits,
+        rules=facts.rules,
+        role=job.run.role,
+        role_may=agent.roles.get(job.run.role or "", ()) if agent.roles else None,
+        standing=standing,
+        taint=job.taint,
+        doubt=job.doubt,
+        **bounds,
+    )
+    return rule(checks(case)).decision
+
+
+def _unapproved(db: Connection, job: Job, root: Ed25519PublicKey) -> str:
+    """Why no approval of the call holds, empty when one does."""
+    asked = approvals.approved(db, job.ask.request) if job.ask.request else None
+    if asked is None or asked.workflow != job.workflow or not _is_about(asked, job):
+        return "no approval of it stands in the store"
+    terms = _terms(job)
+    people = [one for one in approvals.approved_by(db, asked.id) if _may_approve(db, root, one, job, terms)]
+    needed = max(asked.quorum, terms.quorum)
+    return "" if len(people) >= needed else f"of its approvals {len(people)} hold and {needed} are needed"
+
+
+def _is_about(asked: Request, job: Job) -> bool:
+    bound = request_digest(asked.tenant, asked.workflow, asked.seq, asked.kind, asked.payload, asked.epoch)
+    calls = asked.payload.get("calls", [asked.payload])
+    shown = any((one["tool"], one["arguments"]) == (job.tool.name, job.block["input"]) for one in calls)
+    return asked.id == f"req-{bound[:16]}" and asked.epoch == job.ask.fence and shown
+
+
+def _terms(job: Job) -> Terms:
+    facts = job.agent.facts[job.tool.name]
+    return for_call(
+        facts.effect,
+        [told.terms for told in facts.approvals if parse(told.permission).restricts(job.block["input"])],
+    )
+
+
+def _may_approve(db: Connection, root: Ed25519PublicKey, principal: str, job: Job, terms: Terms) -> bool:
+    try:
+        approving.approver(db, root, principal, job.run.tenant, terms.roles)
+    except AnswerRefused:
+        return False
+    return principal != job.run.user

@@ -1,0 +1,38 @@
+"""Lineage: what a run that is started from inside another run's tool takes over from it.
+
+Rules of this file: it only narrows. A child never has more trust than its parent, and what taints the parent taints the child.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Of the run whose tool is running: whether it is tainted, and its level (tenths; None: it has no `trust`)."""
+
+    tainted: bool = False
+    cap: int | None = None
+
+
+_current: contextvars.ContextVar[Lineage] = contextvars.ContextVar("tenure_lineage")
+_NONE = Lineage()
+
+
+def current() -> Lineage:
+    """The lineage of whatever is started here; outside of a tool, none."""
+    return _current.get(_NONE)
+
+
+@contextmanager
+def of(*, tainted: bool, cap: int | None) -> Generator[None]:
+    """Within the block, started runs descend from this one."""
+    token = _current.set(Lineage(tainted, cap))
+    try:
+        yield
+    finally:
+        _current.reset(token)
