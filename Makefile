@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all the set-up there is: Python 3.11 or newer and the Python package index will do.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check lock clean
+.PHONY: help demo demo-trust dev test check mutations lock clean
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -28,10 +28,13 @@ endef
 export LINK
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-demo: .venv/.runtime ## one agent run that survives kill -9, in half a minute
+demo: .venv/.runtime ## an approval that survives kill -9, in half a minute
 	@$(BIN)/tenure demo
+
+demo-trust: .venv/.runtime ## trust that is earned by runs, and lost by itself, in half a minute
+	@$(BIN)/tenure demo-trust
 
 dev: .venv/.runtime ## Temporal with its UI, a store and a worker, until Ctrl-C
 	@$(BIN)/tenure dev
@@ -45,6 +48,9 @@ check: .venv/.dev ## style, types, import contracts, lengths
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tests/check_lengths.py
+
+mutations: .venv/.dev ## disable each check in turn: does a test fail? (half an hour)
+	@$(BIN)/python -m tests.mutations
 
 lock: ## pin all requirements anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 2; }

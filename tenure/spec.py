@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
@@ -20,6 +20,7 @@ from tenure.transcript import canonical
 from tenure.trust import pattern
 from tenure.trust.config import Trust
 from tenure.trust.grammar import parse
+from tenure.trust.ledger import Policy
 from tenure.trust.limits import RateLimit
 from tenure.trust.terms import Terms, strictest
 from tenure.wire import STATE_LIMIT, Json, JsonObject
@@ -102,6 +103,10 @@ class AgentSpec(BaseModel):
             ) from error
         spec._check()
         return spec
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # Any: pydantic's own
+        """Another agent, declared and checked as one: a copy of what was derived from the old declaration would lie."""
+        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | dict(update or {}))
 
     def _check(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -192,6 +197,20 @@ class AgentSpec(BaseModel):
     def level(self) -> int | None:
         """The level (tenths) that an agent without history begins with; None without `trust`."""
         return None if self.trust is None else min(self.trust.initial, self.trust.cap)
+
+    @functools.cached_property
+    def policy(self) -> Policy | None:
+        """How the agent's trust rises and falls, as a worker announces it."""
+        if self.trust is None:
+            return None
+        told = self.trust
+        return Policy(
+            fingerprint=self.fingerprint,
+            initial=told.initial,
+            cap=told.cap,
+            rules=told.steps,
+            evidence=told.evidence,
+        )
 
     def _facts(self, entry: Tool) -> ToolFacts:
         facts = entry.facts(self.timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,11 @@ class Dev:
         return await asyncio.to_thread(
             subprocess.run, self._command(*words), cwd=self.folder, env=self._env(), capture_output=True, text=True
         )
+
+    async def asked(self) -> str:
+        """The id of the request that is open, if one is."""
+        opened = json.loads((await self.type("pending", "--json")).stdout)
+        return opened[0]["id"] if opened else ""
 
     def worker(self) -> int:
         """The worker's pid; the server is the other process."""
@@ -94,7 +100,9 @@ async def test_dev_serves_the_folder_mends_its_worker_and_leaves_nothing(dev: De
     await dev.says(f"worker {worker} ended (exit code -9)")
     await dev.says("ready on task queue", times=2)
     pids += dev.pids()
-    told = await dev.type("run", "support", "Hi, I'm alice@example.com.")
+    running = asyncio.create_task(dev.type("run", "support", "Hi, I'm alice@example.com."))
+    assert (await dev.type("approve", await eventually(dev.asked, within=40))).returncode == 0
+    told = await running
     assert (told.returncode, "INV-3320" in told.stdout) == (0, True)
     assert (await dev.type("runs")).stdout.count("completed") == 1
     assert dev.end(signal.SIGINT) == 0

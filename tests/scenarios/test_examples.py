@@ -9,21 +9,22 @@ from typing import Any
 
 import pytest
 
-from examples import branching, refund, roles, weather
+from examples import branching, refund, roles, support, weather
 from tenure import StopReason
 from tenure.approvals.request import Kind
 from tenure.testing import ScriptedClaude, embedded
 from tenure.testing.scripted_claude import Script, text, tool_use
 from tests.waiting import one_pending
 
-INVOICES = dict(roles.INVOICES)
+INVOICES, TICKETS = dict(roles.INVOICES), dict(support.TICKETS)
 
 
 @pytest.fixture(autouse=True)
 def _a_new_day() -> None:
-    for kept in (refund.REFUNDS, refund.MAILS, branching.CALLS, branching.TICKETS, roles.NOTES):
+    for kept in (refund.REFUNDS, refund.MAILS, branching.CALLS, branching.TICKETS, roles.NOTES, support.HANDED_OVER):
         kept.clear()
     roles.INVOICES.update(INVOICES)
+    support.TICKETS.update(TICKETS)
 
 
 def calls_of(response: Any) -> list[tuple[str, bool]]:
@@ -37,6 +38,7 @@ def calls_of(response: Any) -> list[tuple[str, bool]]:
         ("refund", "paid back: [Refund(order_id='O-501', cents=4900)]"),
         ("branching", "calls: 1, tickets: 1"),
         ("roles", "clerk: get_invoice done, add_note done, void_invoice refused"),
+        ("support", "approved: update_ticket needs level 0.5, and the agent has 0.3"),
     ],
 )
 async def test_every_example_runs_without_a_key(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,7 +48,7 @@ async def test_every_example_runs_without_a_key(name: str, said: str, capsys: py
     assert said in printed
 
 
-@pytest.mark.parametrize("name", ["weather", "refund", "roles"])
+@pytest.mark.parametrize("name", ["weather", "refund", "roles", "support"])
 async def test_with_a_key_it_is_claude_that_answers(
     name: str,
     scripted_claude: Callable[..., ScriptedClaude],
