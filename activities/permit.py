@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenure.activities.job import Job
+from tenure.approvals.approvers import is_same
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Request
 from tenure.errors import AnswerRefused
 from tenure.runtime import approving
-from tenure.runtime.store import Connection, approvals, restrictions
+from tenure.runtime.store import Connection, approvals, ledgers
 from tenure.trust.checks import Case, checks
 from tenure.trust.grammar import parse
 from tenure.trust.restrictions import Standing
@@ -33,10 +34,10 @@ class Stale:
 
 def permit(db: Connection, job: Job, root: Ed25519PublicKey) -> Stale | None:
     """None when the call may begin now."""
-    standing = restrictions.standing(db, job.run.tenant, job.agent.name)
+    standing = ledgers.standing(db, job.run.tenant, job.agent.name)
     if standing.fence > job.ask.fence:
         return Stale("what the agent may do was restricted after this was decided", standing)
-    match decision(job, standing):
+    match decision(job, standing, _level(db, job)):
         case Deny(reason=why):
             return Stale(why, standing)
         case Ask(reason=why):
@@ -46,15 +47,15 @@ def permit(db: Connection, job: Job, root: Ed25519PublicKey) -> Stale | None:
             return None
 
 
-def decision(job: Job, standing: Standing) -> Decision:
-    """What the agent's policy, as this worker has it, makes of the call."""
+def decision(job: Job, standing: Standing, level: int | None) -> Decision:
+    """What the agent's policy, as this worker has it, makes of the call at the level that its ledger gives it."""
     agent, facts = job.agent, job.agent.facts[job.tool.name]
     bounds = {} if job.ask.cap is None else {"cap": job.ask.cap}
     case = Case(
         tool=job.tool.name,
         arguments=job.block["input"],
         effect=facts.effect,
-        level=agent.level,
+        level=level,
         permits=facts.permits,
         rules=facts.rules,
         role=job.run.role,
@@ -65,6 +66,13 @@ def decision(job: Job, standing: Standing) -> Decision:
         **bounds,
     )
     return rule(checks(case)).decision
+
+
+def _level(db: Connection, job: Job) -> int | None:
+    agent = job.agent
+    if agent.level is None:
+        return None
+    return ledgers.level_for(db, job.run.tenant, agent.name, agent.fingerprint, agent.level)
 
 
 def _unapproved(db: Connection, job: Job, root: Ed25519PublicKey) -> str:
@@ -98,4 +106,4 @@ def _may_approve(db: Connection, root: Ed25519PublicKey, principal: str, job: Jo
         approving.approver(db, root, principal, job.run.tenant, terms.roles)
     except AnswerRefused:
         return False
-    return principal != job.run.user
+    return not is_same(principal, job.run.user)

@@ -16,11 +16,12 @@ from temporalio import activity
 from tenure.activities.resources import Resources, now
 from tenure.approvals import answer as answers
 from tenure.approvals.request import Closed, Kind, Notice, Request, Verdict, Verdicts, Verify
-from tenure.errors import AnswerRefused, StoreUnavailable
+from tenure.errors import AnswerRefused, BadInput, StoreUnavailable
 from tenure.runtime import approving, notify
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, runs
 from tenure.trust.terms import ASKS_PER_APPROVER_HOUR, HOUR
+from tenure.wire import JsonObject
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Verifying:
             return known
         try:
             verdict = _accept(db, self.to.root, request, token, at)
+            self._check_edit(request, verdict.edit)
         except AnswerRefused as error:
             verdict = Verdict(accepted=False, reason=str(error))
         except (sqlite3.Error, StoreUnavailable):
@@ -99,6 +101,17 @@ class Verifying:
             verdict = Verdict(accepted=False, reason=f"unreadable: {type(error).__name__}")
         approvals.record_answer(db, name, request, verdict, now())
         return verdict
+
+    def _check_edit(self, request: Request, edit: JsonObject | None) -> None:
+        """Raise AnswerRefused for arguments that the tool would not take, where this worker knows the tool."""
+        agent = None if edit is None else self.to.registry.agents.get(request.agent)
+        tool = agent.tool.get(str(request.payload.get("tool"))) if agent else None
+        if edit is None or tool is None:
+            return
+        try:
+            tool.arguments(edit)
+        except BadInput as error:
+            raise AnswerRefused(f"the edit does not fit {tool.name}: {error}") from error
 
 
 def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str, at: int) -> Verdict:
@@ -113,5 +126,12 @@ def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str
     if answer.verdict == "approve" and person in approvals.approved_by(db, request.id):
         raise AnswerRefused(f"{person} has approved this already: another person must")
     return Verdict(
-        accepted=True, choice=answer.verdict, principal=person, jti=answer.jti, note=answer.note, edit=answer.edit
+        accepted=True,
+        choice=answer.verdict,
+        principal=person,
+        jti=answer.jti,
+        note=answer.note,
+        edit=answer.edit,
+        via=answer.via,
+        signer=signer.principal,
     )

@@ -31,7 +31,7 @@ class AgentRun:
     def __init__(self, request: RunRequest | None = None) -> None:
         """State exists before the first signal arrives."""
         self._run = carry.begin(request or RunRequest(agent=""), continued=workflow.info().continued_run_id is not None)
-        self._desk = Desk(self._run)
+        self._desk = Desk(self._run, story.RunStory(self._run))
 
     @workflow.run
     async def run(self, request: RunRequest | None = None) -> Outcome:

@@ -28,7 +28,10 @@ async def seek(run: RunState, desk: Desk, turn: OpenTurn, call: Call) -> Stop | 
         if stop is not None:
             return stop
     terms = terms_of(run.agent.tools[call.tool], call.arguments)
+    if not terms.via:
+        return await not_made(run, turn, call, "denied: trust.approvals leave no way to approve it")
     card = _card(run, turn, call, terms)
+    run.asks += turn.request is None
     settled = await desk.ask(turn, _request(run, turn, card, terms))
     return _settled(turn, card, terms, settled, run.standing.fence)
 

@@ -7,7 +7,7 @@ malformed input never raises. Nothing else is in flight while a run asks, so it 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from temporalio import workflow
 
@@ -18,7 +18,7 @@ from tenure.run import Asking, RunState
 from tenure.trust.terms import Terms
 from tenure.wire import JsonObject
 from tenure.workflows import story
-from tenure.workflows.carry import now, should_move, tell
+from tenure.workflows.carry import now, should_move
 from tenure.workflows.quick import quick
 
 REMINDERS = (0.5, 0.9)  # of the time people have, when they are reminded
@@ -33,11 +33,30 @@ class MoveOn(Exception):
     """Raised out of a wait so that the run continues as new and waits on there."""
 
 
+class Mail(Protocol):
+    """What of a workflow's state belongs to its desk: it is carried through continue-as-new."""
+
+    inbox: list[str]
+    jtis: list[str]
+
+
+class Telling(Protocol):
+    """How whoever asks shows where it stands."""
+
+    def tell(self, what: str, *, ok: bool = True) -> None:
+        """A line for its story; empty: only show anew."""
+        ...
+
+    def waiting(self, waits: bool) -> None:
+        """It waits for people, or goes on."""
+        ...
+
+
 class Desk:
     """Where answers arrive and requests wait for them."""
 
-    def __init__(self, run: RunState) -> None:
-        self._run = run
+    def __init__(self, mail: Mail, telling: Telling) -> None:
+        self._mail, self._telling = mail, telling
         self._verdicts: dict[str, Verdict] = {}
         self._closed = False
 
@@ -50,8 +69,8 @@ class Desk:
         text = str(token)
         if len(text) > TOKEN_LIMIT:
             text = f"[{len(text)} characters]"
-        if sum(map(len, self._run.inbox)) < INBOX_LIMIT:
-            self._run.inbox.append(text)
+        if sum(map(len, self._mail.inbox)) < INBOX_LIMIT:
+            self._mail.inbox.append(text)
         return text
 
     async def verdict_on(self, token: str) -> Verdict:
@@ -64,21 +83,21 @@ class Desk:
 
     async def ask(self, asking: Asking, request: Request) -> Settled:
         """Wait until enough people approve, one decides otherwise, or nobody answers in time. Raises MoveOn."""
-        request = await self._post(asking, request)
+        request = await self.open(asking, request)
         settled = None
         while settled is None:
-            settled = await self._next(asking, request)
-        settled = settled.model_copy(update={"request": request.id})
-        await quick("close_request", Closed(request=request, settled=settled, at=now()))
-        asking.request, asking.approvals, asking.refused = None, [], 0
-        story.mark_waiting(False)
-        tell(self._run, f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
-        story.tell(self._run)
-        return settled
+            if self._mail.inbox or request.deadline <= now():
+                settled = await self.look(asking, request)
+                if settled is None and should_move():
+                    raise MoveOn
+            else:
+                await self._wait(asking, request)
+        return await self.end(asking, request, settled)
 
-    async def _post(self, asking: Asking, request: Request) -> Request:
+    async def open(self, asking: Asking, request: Request) -> Request:
+        """Ask, unless it was asked before continue-as-new: then the deadline and the approvals stand. Raises MoveOn."""
         if asking.request is not None and asking.request.digest == request.digest:
-            return asking.request  # asked before continue-as-new: the deadline and the approvals stand
+            return asking.request
         given = request.deadline - request.opened_at
         asking.request, asking.approvals, asking.refused = request, [], 0
         while (await quick("open_request", request, object)) == NOT_NOW:
@@ -86,59 +105,66 @@ class Desk:
             await self._rest()
             request = request.model_copy(update={"opened_at": now(), "deadline": now() + given})
             asking.request = request
-        self._run.asks += request.kind is Kind.TOOL_CALL
-        story.mark_waiting(True)
-        story.tell(self._run)
+        self._telling.waiting(True)
+        self._telling.tell("")
         return request
 
-    async def _rest(self) -> None:
-        """The approvers are asked by so many runs that they cannot read what they approve: this one waits its turn."""
-        tell(self._run, "the approvers here are asked too much at the moment: asking again in 5 minutes", ok=False)
-        story.mark_waiting(True)
-        story.tell(self._run)
-        if should_move():
-            raise MoveOn
-        await workflow.sleep(ASK_AGAIN, summary="the approvers are asked too much at the moment")
-
-    async def _next(self, asking: Asking, request: Request) -> Settled | None:
-        if not self._run.inbox and request.deadline <= now():
-            return Settled(choice="expired", note="nobody answered in time")
-        if not self._run.inbox:
-            await self._wait(asking, request)
-            return None
-        tokens = self._run.inbox[:BATCH]
+    async def look(self, asking: Asking, request: Request) -> Settled | None:
+        """What the answers that have arrived come to, or the deadline; None when it still waits."""
+        if not self._mail.inbox:
+            return Settled(choice="expired", note="nobody answered in time") if request.deadline <= now() else None
+        tokens = self._mail.inbox[:BATCH]
         found = await quick("verify", Verify(request=request, tokens=tokens, at=now()), Verdicts)
-        del self._run.inbox[: len(tokens)]  # only now: a move before this point must carry them
+        del self._mail.inbox[: len(tokens)]  # only now: a move before this point must carry them
         settled = None
         for token, verdict in zip(tokens, found.verdicts, strict=True):
             settled = settled or self._consume(asking, request, verdict)
             self._remember(token, verdict)
-        story.tell(self._run)
-        if settled is None and should_move():
-            raise MoveOn
+        self._telling.tell("")
         return settled
 
+    async def end(self, asking: Asking, request: Request, settled: Settled) -> Settled:
+        """The request has come to its end, whichever."""
+        settled = settled.model_copy(update={"request": request.id})
+        await quick("close_request", Closed(request=request, settled=settled, at=now()))
+        asking.request, asking.approvals, asking.refused = None, [], 0
+        self._telling.waiting(False)
+        self._telling.tell(f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
+        return settled
+
+    def due(self, asking: Asking, request: Request) -> int:
+        """When something happens although nobody answers: a reminder, or the deadline."""
+        return _moments(request)[(asking.request or request).reminded]
+
+    async def remind(self, asking: Asking, request: Request) -> None:
+        """Tell people again, if it is time for that."""
+        due = self.due(asking, request)
+        if due <= now() and due < request.deadline:
+            asking.request = request.model_copy(update={"reminded": (asking.request or request).reminded + 1})
+            await quick("remind", Notice(what="reminder", request=request, at=now()))
+
+    async def _rest(self) -> None:
+        """The approvers are asked by so many that they cannot read what they approve: this one waits its turn."""
+        self._telling.waiting(True)
+        self._telling.tell("the approvers here are asked too much at the moment: asking again in 5 minutes", ok=False)
+        if should_move():
+            raise MoveOn
+        await workflow.sleep(ASK_AGAIN, summary="the approvers are asked too much at the moment")
+
     async def _wait(self, asking: Asking, request: Request) -> None:
+        left = timedelta(milliseconds=max(self.due(asking, request) - now(), 1))
         told = f"waiting for a person: {story.one_line(request.why)}"
-        reminded = (asking.request or request).reminded
-        until = _moments(request)[reminded]
         try:
-            await workflow.wait_condition(
-                lambda: bool(self._run.inbox),
-                timeout=timedelta(milliseconds=max(until - now(), 1)),
-                timeout_summary=told,
-            )
+            await workflow.wait_condition(lambda: bool(self._mail.inbox), timeout=left, timeout_summary=told)
         except TimeoutError:
-            if until < request.deadline:
-                asking.request = request.model_copy(update={"reminded": reminded + 1})
-                await quick("remind", Notice(what="reminder", request=request, at=now()))
+            await self.remind(asking, request)
 
     def _consume(self, asking: Asking, request: Request, verdict: Verdict) -> Settled | None:
         if not verdict.accepted:
             asking.refused, asking.refusal = asking.refused + 1, verdict.reason
-        if not verdict.accepted or verdict.jti in self._run.jtis:
+        if not verdict.accepted or verdict.jti in self._mail.jtis:
             return None
-        self._run.jtis.append(verdict.jti)
+        self._mail.jtis.append(verdict.jti)
         if verdict.choice == "approve":
             if verdict.principal not in asking.approvals:
                 asking.approvals.append(verdict.principal)
@@ -156,25 +182,34 @@ class Desk:
 def request_for(
     run: RunState, kind: Kind, seq: int, payload: JsonObject, why: str, terms: Terms, **more: Any
 ) -> Request:
-    """A request about row `seq` of this run, with the digest that an answer must sign.
+    """A request about row `seq` of this run, with the digest that an answer must sign."""
+    told = {"user": run.request.user, **more}
+    return make_request(
+        (run.request.tenant, run.request.agent), kind, seq, payload, why, terms, run.standing.fence, **told
+    )
 
-    The reason and the terms are part of it: nobody approves for another reason, or with fewer others, than they read.
+
+def make_request(
+    who: tuple[str, str], kind: Kind, seq: int, payload: JsonObject, why: str, terms: Terms, epoch: int, **more: Any
+) -> Request:
+    """A request of this workflow about `who` (tenant, agent).
+
+    The reason and the terms are part of what is signed: nobody approves for another reason, or with fewer others, than they read.
     """
-    workflow_id, fence, at = workflow.info().workflow_id, run.standing.fence, now()
+    workflow_id, at = workflow.info().workflow_id, now()
     payload = {**payload, "why": why, **_unusual(terms)}
-    digest = request_digest(run.request.tenant, workflow_id, seq, kind, payload, fence)
+    digest = request_digest(who[0], workflow_id, seq, kind, payload, epoch)
     return Request(
         id=f"req-{digest[:16]}",
         kind=kind,
-        tenant=run.request.tenant,
+        tenant=who[0],
         workflow=workflow_id,
-        agent=run.request.agent,
+        agent=who[1],
         seq=seq,
         payload=payload,
         why=why,
         digest=digest,
-        epoch=fence,
-        user=run.request.user,
+        epoch=epoch,
         opened_at=at,
         deadline=at + terms.deadline * 1000,
         **terms.model_dump(include={"quorum", "roles", "via", "on_timeout"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from temporalio.common import SearchAttributeUpdate
 from tenure.run import Outcome, Progress, RunState, Status
 from tenure.runtime import temporal as names
 from tenure.wire import JsonObject
+from tenure.workflows import carry
 
 ROWS_SHOWN = 20
 DETAILS_LIMIT = 3900  # bytes: the UI shows at most 4 kB
@@ -34,6 +36,23 @@ def one_line(text: str, limit: int = 80) -> str:
 def money(micro: int) -> str:
     """Micro-dollars as dollars."""
     return f"${micro / 1_000_000:.4f}"
+
+
+@dataclass(frozen=True)
+class RunStory:
+    """How a run that asks people shows where it stands."""
+
+    run: RunState
+
+    def tell(self, what: str, *, ok: bool = True) -> None:
+        """A line for the story; empty: only show it anew."""
+        if what:
+            carry.tell(self.run, what, ok=ok)
+        tell(self.run)
+
+    def waiting(self, waits: bool) -> None:
+        """The run waits for people, or goes on."""
+        mark_waiting(waits)
 
 
 def tell(run: RunState) -> None:

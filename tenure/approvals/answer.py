@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from tenure.approvals.approvers import PRINCIPAL, Approver
+from tenure.approvals.approvers import PRINCIPAL, Approver, is_same
 from tenure.approvals.digest import digest
 from tenure.approvals.request import Request
 from tenure.errors import AnswerRefused, BadInput
@@ -98,9 +98,7 @@ def _by(answer: Answer, request: Request, signer: Approver) -> Iterator[Check]:
     yield gates or answer.via != GATEWAY, f"{name!r} is no gateway: it cannot answer via {GATEWAY!r}"
     ways = ", ".join(request.via)
     yield not request.via or answer.via in request.via, f"an answer via {answer.via!r} does not count: only via {ways}"
-    # A name as people write it is the same person in capitals: principals are written in small letters only.
-    user = (request.user or "").strip().casefold()
-    yield answer.principal != user, "nobody approves a run of their own"
+    yield not is_same(answer.principal, request.user), "nobody approves a run of their own"
 
 
 def _about(answer: Answer, request: Request) -> Iterator[Check]:

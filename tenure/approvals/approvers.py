@@ -20,6 +20,11 @@ ROOT = "root"  # the root key's own name: nobody else's
 EVERY = "*"  # as a tenant: all of them; among the roles: every one
 
 
+def is_same(principal: str, user: str | None) -> bool:
+    """Whether an approver and the user of a run are one person: people write their name in capitals as well."""
+    return principal == (user or "").strip().casefold()
+
+
 class Approver(BaseModel):
     """A principal, the tenants it may answer for (`*`: all), its public key (32 bytes, base64url) and its roles (`*`: every one).
 

@@ -77,6 +77,8 @@ class Verdict(Wire):
     note: str = ""
     reason: str = ""
     edit: JsonObject | None = None  # with the choice `edit`: the arguments the person wants instead
+    via: str = ""
+    signer: str = ""  # whose key it was: the principal's own, or a gateway's
 
 
 class Verdicts(Wire):

@@ -232,7 +232,7 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True, e
     if how:
         rows += [("do", line) for line in _commands(request, approved)]
     click.echo(request.id)
-    render.put(render.console(), render.pairs(rows))
+    render.put(render.console(), render.pairs((name, page.plain(told)) for name, told in rows))
 
 
 def _timeout(request: Request) -> str:

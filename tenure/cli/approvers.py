@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,10 +98,11 @@ def revoke(name: str, reason: str, as_json: bool) -> None:
 async def _add(wanted: Approver, makes_key: bool, root: Path | None, replace: bool, as_json: bool) -> None:
     """Sign and register. A key that is made for it stays only if that succeeds."""
     from tenure.approvals.approvers import checked, encode_key
+    from tenure.cli.connection import who
     from tenure.runtime import approving, keys
 
     settings, made = _settings(), None
-    signing, at, by = _signing_key(settings, root), _now(), _user()
+    signing, at, by = _signing_key(settings, root), _now(), who() or "cli"
     _check_root(settings, signing.public_key())
     if makes_key:
         checked(wanted.model_copy(update={"gateway": False}))  # a name nobody may have must not become a file
@@ -122,10 +122,11 @@ async def _add(wanted: Approver, makes_key: bool, root: Path | None, replace: bo
 
 async def _register(name: str, statement: str, replace: bool, as_json: bool) -> None:
     from tenure.approvals.approvers import vouched
+    from tenure.cli.connection import who
     from tenure.runtime import approving
 
     settings = _settings()
-    root, at, by = _root(settings), _now(), _user()
+    root, at, by = _root(settings), _now(), who() or "cli"
     try:
         told = vouched(statement, root).principal
     except AnswerRefused as error:
@@ -182,11 +183,12 @@ async def _list(as_json: bool) -> None:
 async def _revoke(name: str, reason: str, as_json: bool) -> None:
     from tenure.approvals.approvers import decode_key
     from tenure.cli import render
+    from tenure.cli.connection import who
     from tenure.runtime import approving
 
     settings = _settings()
     # Withdrawing somebody must not wait for anybody to find the root.
-    root, at, by = decode_key(settings.approver_root) if settings.approver_root else None, _now(), _user()
+    root, at, by = decode_key(settings.approver_root) if settings.approver_root else None, _now(), who() or "cli"
     fence = await _transacted(settings, lambda db: approving.revoke(db, root, name, reason, by, at))
     if as_json:
         render.document({"name": name, "revoked_at": at, "reason": reason, "by": by, "fence": fence})
@@ -297,13 +299,6 @@ def _cells(one: JsonObject) -> tuple[str, ...]:
     roles = "all" if "*" in one["roles"] else ", ".join(one["roles"])
     gateway = "is one" if one["gateway"] else "" if one["key"] else "needs one"
     return one["name"], "all" if one["tenant"] == "*" else one["tenant"], roles, gateway, since, ended
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a passwd entry; which of the two depends on the Python
-        return "cli"
 
 
 def _now() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -41,6 +42,14 @@ async def connected(*, server: bool = True) -> AsyncGenerator[Tenure]:
         raise _named(error) from error
     finally:
         system.close()
+
+
+def who() -> str | None:
+    """The user of this process, if it has one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a passwd entry; which of the two depends on the Python
+        return None
 
 
 def link(system: Tenure, workflow: str) -> str:

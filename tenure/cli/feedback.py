@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from tenure.runtime.store.verdicts import RunVerdict, Tally
     from tenure.wire import JsonObject
 
-WORDS = {"good": True, "bad": False}
+WORDS = {"good": True, "bad": False, "unsafe": False}
 
 
 @click.command()
@@ -29,6 +28,7 @@ def feedback(
 ) -> None:
     """Judge RUN, which is over: good or bad. Without a word, list what was said of it.
 
+    `unsafe` says that something severe happened: the agent's level of trust is 0 until two people restore it.
     Everybody has one verdict on a run, which a later one replaces; those of several people stay side by side.
     """
     from tenure.cli.connection import perform
@@ -43,13 +43,17 @@ def feedback(
 
 async def _judge(run: str, verdict: str | None, note: str, by: str | None, as_json: bool) -> None:
     from tenure.cli import render
-    from tenure.cli.connection import connected
+    from tenure.cli.connection import connected, who
     from tenure.runtime.store import verdicts
 
     async with connected(server=False) as system:
         if verdict is not None:
-            source = verdicts.person(by or _user())
-            given = await system.feedback.give(run, WORDS[verdict], note=note, source=source)
+            judge = by or who()
+            if judge is None:
+                raise BadInput("nobody is logged in here: say who judges with --by NAME")
+            source = verdicts.person(judge)
+            severe = verdict == "unsafe"
+            given = await system.feedback.give(run, WORDS[verdict], note=note, source=source, unsafe=severe)
             run = given.workflow
         found = await system.feedback.of(run)
     if as_json:
@@ -72,13 +76,6 @@ async def _sum_up(agent: str | None, as_json: bool) -> None:
         click.echo(f"no run of {agent!r} is over yet" if agent else "no run is over yet")
     else:
         _print_tallies(found)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a passwd entry; which of the two depends on the Python
-        raise BadInput("nobody is logged in here: say who judges with --by NAME") from None
 
 
 def _print_verdicts(found: list[RunVerdict]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +46,13 @@ def halt(
     from tenure.cli.connection import perform
 
     async def work() -> None:
-        from tenure.cli.connection import connected
+        from tenure.cli.connection import connected, who
 
         async with connected(server=False) as system:
             if name is not None or tenant or agent:
-                who = await _who(system, name, tenant, agent)
+                whom = await _who(system, name, tenant, agent)
                 for restriction in _restrictions(deny, cap, limit, reason):
-                    await system.restrictions.restrict(*who, restriction, by=getpass.getuser())
+                    await system.restrictions.restrict(*whom, restriction, by=who() or "cli")
             elif deny or cap or limit or reason:
                 raise BadInput("whom? write a NAME, --tenant or --agent; `*` means all")
             _print(await system.restrictions.in_force(), as_json)
@@ -72,23 +71,25 @@ def resume(
 
     async def work() -> int:
         from tenure.cli import render
-        from tenure.cli.connection import connected
+        from tenure.cli.connection import connected, who
 
         async with connected() as system:
-            who = await _who(system, name, tenant, agent)
-            told = [(one.kind, one.value) for one in _restrictions(deny, cap, limit, "")] if deny or cap or limit else []
+            whom = await _who(system, name, tenant, agent)
+            told = (
+                [(one.kind, one.value) for one in _restrictions(deny, cap, limit, "")] if deny or cap or limit else []
+            )
             done = [
-                await system.restrictions.lift(*who, by=getpass.getuser(), kind=kind, value=value)
+                await system.restrictions.lift(*whom, by=who() or "cli", kind=kind, value=value)
                 for kind, value in told or [(None, None)]
             ]
             lifted, woken = map(sum, zip(*done, strict=True))
             if as_json:
-                render.document({"tenant": who[0], "agent": who[1], "lifted": lifted, "woken": woken})
+                render.document({"tenant": whom[0], "agent": whom[1], "lifted": lifted, "woken": woken})
             elif lifted:
                 told_runs = f"; {render.count(woken, 'waiting run')} told" if woken else ""
-                click.echo(f"{_whom(*who)}: {render.count(lifted, 'restriction')} lifted{told_runs}")
+                click.echo(f"{_whom(*whom)}: {render.count(lifted, 'restriction')} lifted{told_runs}")
             else:
-                click.echo(f"tenure: nothing restricts {_whom(*who)}: `tenure halt` lists what is in force", err=True)
+                click.echo(f"tenure: nothing restricts {_whom(*whom)}: `tenure halt` lists what is in force", err=True)
             return 0 if lifted else 1
 
     return perform(work())

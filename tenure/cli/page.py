@@ -128,7 +128,16 @@ def _request(asked: Asked) -> list[tuple[str, str]]:
         *needs(request),
     ]
     rows += [("answer", _answer(answer)) for answer in asked.answers]
-    return [*rows, ("end", _end(asked))]
+    return [(name, plain(told)) for name, told in (*rows, ("end", _end(asked)))]
+
+
+def plain(text: str) -> str:
+    """A text that a terminal shows as it is: what would move the cursor, turn the line round or show nothing is spelled out.
+
+    Whoever writes what people are asked about must not be able to change what they see.
+    """
+    shown = (sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(shown)
 
 
 def kind(request: Request) -> list[tuple[str, str]]:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import re
-from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from tenure import Agent, tool
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Kind, Request
-from tenure.cli import main
 from tenure.errors import AnswerRefused, BadInput, ConfigError
 from tenure.runtime import keys
-from tenure.runtime.store import Store, approvals, approvers
+from tenure.runtime.store import Store, approvals
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import text, tool_use
+from tests.typing_commands import Tenure, at
 from tests.waiting import eventually, one_pending
 
 PAID: list[int] = []
-STORED = Store.open  # as the commands open it
 
 
 @tool(effect="write")
@@ -55,21 +49,8 @@ def _nothing_paid() -> None:
     PAID.clear()
 
 
-Tenure = Callable[..., Any]
-
-
-def typing(home: Path, address: str = "127.0.0.1:1", **more: str) -> Tenure:
-    """Somebody at a terminal; a thread, because each command has an event loop of its own."""
-    env = {"TENURE_HOME": str(home), "TEMPORAL_ADDRESS": address, "COLUMNS": "80", **more}
-
-    async def typed(*words: str) -> Result:
-        return await asyncio.to_thread(CliRunner(env=env).invoke, main, list(words))
-
-    return typed
-
-
 def beside(system: Embedded) -> Tenure:
-    return typing(system.settings.home, system.temporal.service_client.config.target_host)
+    return at(system.settings.home, system.temporal.service_client.config.target_host)
 
 
 def fits(output: str) -> bool:
@@ -165,7 +146,7 @@ async def test_an_edit_is_a_new_request_for_the_call_as_it_is_now() -> None:
 )
 async def test_a_mistake_in_an_edit_is_one_line(tmp_path: Path, typed: str, said: str) -> None:
     stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {"amount": 1}})
-    told = await typing(tmp_path)("approve", "req-1", "--print", "--edit", typed)
+    told = await at(tmp_path)("approve", "req-1", "--print", "--edit", typed)
     assert (told.exit_code, told.stdout) == (2, "")
     assert said in told.stderr
     assert told.stderr.count("\n") == 1
@@ -176,7 +157,7 @@ async def test_an_edit_may_stand_in_a_file(tmp_path: Path) -> None:
 
     request = stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {"amount": 1}})
     (tmp_path / "edit.json").write_text('{"amount": 40}')
-    told = await typing(tmp_path)("approve", request.id, "--print", "--edit", f"@{tmp_path}/edit.json")
+    told = await at(tmp_path)("approve", request.id, "--print", "--edit", f"@{tmp_path}/edit.json")
     answer = read(told.stdout.strip(), keys.load(tmp_path / "keys", "operator").public_key())
     assert (answer.verdict, answer.edit) == ("edit", {"amount": 40})
 
@@ -227,7 +208,7 @@ def stored(home: Path, **told: Any) -> Request:
     }  # fmt: skip
     bound = (kept[name] for name in ("tenant", "workflow", "seq", "kind", "payload"))
     request = Request.model_validate({**kept, "digest": request_digest(*bound, epoch=0)})
-    store = STORED(f"sqlite://{home}/tenure.db")
+    store = Store.open(f"sqlite://{home}/tenure.db")
     store._transact(lambda db: approvals.open_request(db, request))  # pyright: ignore[reportPrivateUsage]  # no loop here
     store.close()
     return request
@@ -236,14 +217,14 @@ def stored(home: Path, **told: Any) -> Request:
 async def test_what_is_no_tool_call_says_what_it_is(tmp_path: Path) -> None:
     choices = ["continue", "stop"]
     stored(tmp_path, kind=Kind.PARKED, payload={"asks": 20}, choices=choices, on_timeout="halt")
-    listed = (await typing(tmp_path)("pending")).stdout
+    listed = (await at(tmp_path)("pending")).stdout
     assert re.search(r"^  kind +parked: the run has asked often", listed, re.MULTILINE)
     assert re.search(r"^  what +asks: 20$", listed, re.MULTILINE)
     assert re.search(r"tenure answer req-1 continue +# the run may ask on$", listed, re.MULTILINE)
     assert re.search(r"tenure answer req-1 stop +# end the run$", listed, re.MULTILINE)
     assert fits(listed)
     stored(tmp_path, kind=Kind.ESCALATION, payload={"from": 0.3, "to": 0.4}, quorum=2)
-    listed = (await typing(tmp_path)("pending")).stdout
+    listed = (await at(tmp_path)("pending")).stdout
     assert re.search(r"^  kind +escalation: a step up in trust$", listed, re.MULTILINE)
     assert re.search(r"^  what +from: 0.3\n +to: 0.4$", listed, re.MULTILINE)
 
@@ -251,150 +232,40 @@ async def test_what_is_no_tool_call_says_what_it_is(tmp_path: Path) -> None:
 async def test_what_commands_cannot_answer_says_how_it_is_answered(tmp_path: Path) -> None:
     told = {"tool": "refund", "arguments": {}, "terms": {"via": ["gateway"]}}
     stored(tmp_path, kind=Kind.TOOL_CALL, payload=told, via=["gateway"])
-    listed = (await typing(tmp_path)("pending")).stdout
+    listed = (await at(tmp_path)("pending")).stdout
     assert re.search(r"^  via +gateway only: an answer that comes another way is refused$", listed, re.MULTILINE)
     assert "tenure approve" not in listed
 
 
+async def test_what_somebody_asks_about_cannot_change_what_people_see(tmp_path: Path) -> None:
+    told = {"tool": "refund", "arguments": {"to": "\x9b2Kalice \u202e\u200b"}}
+    stored(tmp_path, kind=Kind.TOOL_CALL, payload=told, why="a\x1b[2K\rb", user="eve\x1b[8m")
+    listed = (await at(tmp_path)("pending")).stdout
+    assert r'refund(to="\x9b2Kalice \u202e\u200b")' in listed
+    assert r"a\x1b[2K\rb" in listed
+    assert r"for eve\x1b[8m by desk" in listed
+    assert all(sign.isprintable() or sign == "\n" for sign in listed)
+
+
 async def test_terms_that_the_digest_does_not_bind_are_not_signed(tmp_path: Path) -> None:
     stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {}}, quorum=2)
-    told = await typing(tmp_path)("approve", "req-1", "--print")
+    told = await at(tmp_path)("approve", "req-1", "--print")
     assert (told.exit_code, told.stdout) == (1, "")
     assert "shows other terms than its digest binds" in told.stderr
 
 
 async def test_a_note_that_is_too_long_is_one_line(tmp_path: Path) -> None:
     stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {}})
-    told = await typing(tmp_path)("deny", "req-1", "--print", "--note", "x" * 2001)
+    told = await at(tmp_path)("deny", "req-1", "--print", "--note", "x" * 2001)
     assert (told.exit_code, told.stderr.count("\n")) == (2, 1)
     assert "at most 2000 characters" in told.stderr
 
 
 async def test_an_edit_and_the_word_edit_are_signed_together_only(tmp_path: Path) -> None:
     stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {}})
-    told = await typing(tmp_path)("answer", "req-1", "edit", "--print")
+    told = await at(tmp_path)("answer", "req-1", "edit", "--print")
     assert (told.exit_code, told.stdout) == (2, "")
     assert "'edit' with edit=None" in told.stderr
-
-
-# The command
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Generator[Path]:
-    keys.make_local(tmp_path / "keys")
-    yield tmp_path
-
-
-async def test_somebody_new_gets_a_key_of_their_own(home: Path) -> None:
-    tenure = typing(home)
-    told = await tenure("approvers", "add", "bob", "--role", "finance", "--role", "legal", "--tenant", "acme")
-    assert told.exit_code == 0
-    assert told.stdout.startswith("bob may answer\n  tenant  acme\n  roles   finance, legal\n  key     ")
-    assert f"{home}/keys/bob.pem" in told.stdout.replace("\n          ", "")
-    assert (home / "keys" / "bob.pem").stat().st_mode & 0o777 == 0o600
-    (listed,) = json.loads((await tenure("approvers", "list", "--json")).stdout)
-    assert (listed["name"], listed["tenant"], listed["roles"]) == ("bob", "acme", ["finance", "legal"])
-    assert (listed["gateway"], listed["revoked_at"], listed["invalid"]) == (False, None, "")
-
-
-async def test_the_list_hides_nobody(home: Path) -> None:
-    tenure = typing(home)
-    for words in ("bob --role finance", "web --gateway", "zoe --no-key", "gone"):
-        assert (await tenure("approvers", "add", *words.split())).exit_code == 0
-    assert (await tenure("approvers", "revoke", "gone")).exit_code == 0
-    store = STORED(f"sqlite://{home}/tenure.db")
-    await store.transact(lambda db: approvers.add(db, "mallory", "a.b.c", 1))
-    store.close()
-    listed = (await tenure("approvers", "list")).stdout
-    assert [" ".join(re.sub(r"\d{4}-\d\d-\d\d", "DAY", line).split()) for line in listed.splitlines()] == [
-        "name tenant roles gateway since revoked",
-        "bob all finance DAY",
-        "gone all DAY DAY",
-        "mallory DAY INVALID",
-        "web all is one DAY",
-        "zoe all needs one DAY",
-        "mallory: INVALID: the registry entry is not signed by the root key of this worker",
-    ]
-
-
-async def test_a_statement_signed_where_the_root_is_can_be_registered_where_it_is_not(
-    home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    here, root = typing(tmp_path_factory.mktemp("here")), (home / "keys" / "root.pub").read_text().strip()
-    there = typing(tmp_path_factory.mktemp("there"), TENURE_APPROVER_ROOT=root)
-    pem = ["--key-file", f"{home}/keys/operator.pem"]
-    printed = await here("approvers", "add", "bob", *pem, "--root", f"{home}/keys/root.pem", "--print")
-    statement = printed.stdout.strip()
-    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", statement)
-    assert root in printed.stderr
-    assert (await there("approvers", "add", "bob", "--statement", statement)).exit_code == 0
-    assert (await there("approvers", "revoke", "bob")).exit_code == 0
-    again = await there("approvers", "add", "bob", "--statement", statement)
-    assert (again.exit_code, again.stdout) == (2, "")
-    assert "'bob' was revoked after this statement was issued, so it does not come back: sign a new one" in again.stderr
-    other = await there("approvers", "add", "carol", "--statement", statement)
-    assert other.stderr == "tenure: the statement is about 'bob', not about 'carol'\n"
-    forged = statement[:-8] + ("A" * 8)
-    assert (
-        "is not signed by TENURE_APPROVER_ROOT"
-        in (await there("approvers", "add", "bob", "--statement", forged)).stderr
-    )
-
-
-async def test_somebody_who_was_revoked_is_added_again_on_purpose(home: Path) -> None:
-    tenure = typing(home)
-    pem = ["--key-file", f"{home}/keys/bob.pem"]
-    await tenure("approvers", "add", "bob")
-    revoked = json.loads((await tenure("approvers", "revoke", "bob", "--reason", "lost", "--json")).stdout)
-    assert (revoked["name"], revoked["reason"], revoked["fence"]) == ("bob", "lost", 1)
-    by_accident = await tenure("approvers", "add", "bob")
-    assert "bob.pem is there already: vouch for it with --key-file" in by_accident.stderr
-    assert json.loads((await tenure("approvers", "add", "bob", *pem, "--json")).stdout)["principal"] == "bob"
-    (listed,) = json.loads((await tenure("approvers", "list", "--json")).stdout)
-    assert listed["revoked_at"] is None
-
-
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        ("add Bob", "principal 'Bob': must match"),
-        ("add ../bob", "principal '../bob': must match"),
-        ("add root", "'root' is the root key's own name"),
-        ("add bob --tenant a/b", "tenant 'a/b': must match"),
-        ("add bob --key abc", "'abc' is no Ed25519 public key: 32 bytes in base64url are wanted"),
-        ("add bob --key-file nowhere.pem", "no key at nowhere.pem: No such file or directory"),
-        ("add bob --no-key --gateway", "gateway 'bob' has no key"),
-        ("add bob --key abc --no-key", "one of them, and nothing beside --statement"),
-        ("add bob --statement a.b.c --role x", "one of them, and nothing beside --statement"),
-        ("add bob --statement a.b.c", "--statement 'a.b.c' is not signed by TENURE_APPROVER_ROOT="),
-        ("add bob --print", "--print writes nothing, so no key can be made"),
-        ("add bob --root nowhere.pem", "no key at nowhere.pem"),
-        ("add bob --root {home}/keys/operator.pem", "the root key that would sign is"),
-        ("add carol --key-file {home}/keys/taken.pem", "the key of 'carol' is the key of 'taken' already"),
-        ("add taken --key-file {home}/keys/operator.pem", "'taken' is registered with another key already: --replace"),
-        ("add other", "'other' is registered with another key already: --replace"),
-        ("revoke bob", "no approver 'bob': there are other, taken"),
-    ],
-)
-async def test_a_mistake_is_one_line_and_changes_nothing(home: Path, typed: str, said: str) -> None:
-    tenure = typing(home)
-    await tenure("approvers", "add", "taken")
-    await tenure("approvers", "add", "other", "--key-file", f"{home}/keys/reviewer.pem")
-    before = (await tenure("approvers", "list", "--json")).stdout
-    told = await tenure("approvers", *typed.format(home=home).split())
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert said in told.stderr
-    assert re.fullmatch(r"tenure: .*\n", told.stderr)
-    assert (await tenure("approvers", "list", "--json")).stdout == before
-    assert {file.stem for file in (home / "keys").glob("*.pem")} == {"root", "operator", "reviewer", "taken"}
-
-
-async def test_without_the_root_s_private_key_it_says_how_to_do_without(tmp_path: Path) -> None:
-    told = await typing(tmp_path)("approvers", "add", "bob")
-    assert told.exit_code == 2
-    assert "name it with --root FILE; or sign where it is with --print" in told.stderr
-    assert not any(os.scandir(tmp_path))
 
 
 async def test_what_cannot_be_asked_is_not_served() -> None:

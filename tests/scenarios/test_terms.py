@@ -321,3 +321,15 @@ def test_rules_that_can_never_count_are_errors() -> None:
     ):
         with pytest.raises(ConfigError, match=told):
             Trust(initial=0.3, permissions=permissions, tool_rules=rules)  # type: ignore[arg-type]
+
+
+async def test_an_edit_that_the_tool_would_not_take_is_refused_where_it_is_made() -> None:
+    agent = desk()
+    async with embedded(agent, claude=ONE) as system:
+        handle = await agent.start("go")
+        request = await one_pending(system)
+        with pytest.raises(AssertionError, match="the edit does not fit refund: amount"):
+            await edit(system, request.id, {"order": "o1", "amount": "much"})
+        await system.answer(request, "deny")
+        await handle.result()
+    assert MADE == []
