@@ -31,6 +31,7 @@ from temporalio.worker.workflow_sandbox import SandboxRestrictions
 import tenure.workflows
 from tenure.activities.act import Acting
 from tenure.activities.decide import Deciding
+from tenure.activities.ledger import Ledgering
 from tenure.activities.observe import Observing
 from tenure.activities.record import Recording
 from tenure.activities.resources import Resources, now
@@ -40,7 +41,7 @@ from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.run import Effect
-from tenure.runtime import notify
+from tenure.runtime import judging, notify
 from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
@@ -48,19 +49,21 @@ from tenure.runtime.prices import cost_of
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
-from tenure.runtime.store import Store, agents
+from tenure.runtime.store import Store, agents, outcomes
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.spec import SUMMARISER, AgentSpec
 from tenure.trust import Trust, level
 from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
+from tenure.workflows.trust_ledger import TrustLedger
 
 ANNOUNCE_SECONDS = 10.0
 BEAT = timedelta(seconds=1)
 STICKY = timedelta(seconds=2)  # a killed worker's own queue is waited for this long
 WORKFLOW_TASKS = 16  # replayed at once: after a restart hundreds of them would only time each other out
 DEPLOYMENT = "tenure"
+WORKFLOWS: Sequence[type] = (AgentRun, Installation, TrustLedger)
 # What workflow code may import without a copy of its own in the sandbox: values and pure functions, no workflow.
 THIRD_PARTY = (
     "pydantic",
@@ -94,7 +97,7 @@ async def serving(
         await register_attributes(client)
         await _claim(client, settings, to.store)
         await _announce(to, worker)
-        announcing = asyncio.create_task(_keep_announcing(to, worker))
+        announcing = asyncio.create_task(_keep_announcing(to, worker, client, settings.task_queue))
         try:
             async with _worker(client, settings, to, strict_sandbox):
                 gc.collect()
@@ -136,15 +139,16 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
 def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: bool) -> Worker:
     observing, deciding, acting = Observing(to), Deciding(to), Acting(to)
     recording, responding, verifying = Recording(to), Responding(to), Verifying(to)
-    watching = Watching(to)
+    watching, ledgering = Watching(to), Ledgering(to)
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[AgentRun, Installation],
+        workflows=WORKFLOWS,
         activities=[
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
             responding.respond, responding.evaluate,
             verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
+            ledgering.read_outcomes, ledgering.keep_ledger,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],
@@ -160,7 +164,7 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
 def replayer() -> Replayer:
     """What replays histories under the same settings as a worker: the test of every released run shape."""
     return Replayer(
-        workflows=[AgentRun, Installation],
+        workflows=WORKFLOWS,
         workflow_runner=Runner(_restrictions(strict=False)),
         workflow_failure_exception_types=[TenureError, ValidationError],
         data_converter=CONVERTER,
@@ -173,7 +177,7 @@ def _restrictions(strict: bool) -> SandboxRestrictions:
     Otherwise our modules are shared as well, one by one, all but those that define workflows: naming `tenure` itself would
     share those too. Executing ours anew for every run would double what the workflow side costs.
     """
-    ours = () if strict else (name for name in _modules() if name not in (AgentRun.__module__, Installation.__module__))
+    ours = () if strict else (name for name in _modules() if name not in {one.__module__ for one in WORKFLOWS})
     return SandboxRestrictions.default.with_passthrough_modules(*THIRD_PARTY, *ours)
 
 
@@ -233,15 +237,29 @@ async def _claim(client: Client, settings: Settings, store: Store) -> None:
 
 
 async def _announce(to: Resources, worker: str) -> None:
-    served = [(a.name, a.fingerprint, worker, json.dumps(a.manifest)) for a in to.registry.agents.values()]
+    served = [
+        (a.name, a.fingerprint, worker, json.dumps(a.manifest), a.policy.model_dump_json() if a.policy else "")
+        for a in to.registry.agents.values()
+    ]
     await to.store.transact(lambda db: [agents.announce(db, *row, now()) for row in served])
 
 
-async def _keep_announcing(to: Resources, worker: str) -> None:
+async def _listen(to: Resources, client: Client, task_queue: str) -> None:
+    """Tell the ledgers that have something to read and may not have heard of it."""
+    trusted = [agent.name for agent in to.registry.agents.values() if agent.policy]
+    late = (
+        await to.store.read(lambda db: outcomes.unread(db, trusted, now() - 2 * outcomes.EVERY_MS)) if trusted else []
+    )
+    for who in late:
+        await judging.nudge(to.store, client, task_queue, who)
+
+
+async def _keep_announcing(to: Resources, worker: str, client: Client, task_queue: str) -> None:
     while True:
         await asyncio.sleep(ANNOUNCE_SECONDS)
         try:
             await _announce(to, worker)
+            await _listen(to, client, task_queue)
         except StoreUnavailable as error:
             _say(f"cannot announce: {error}")
 
@@ -251,7 +269,9 @@ def warnings_for(agent: AgentSpec) -> list[str]:
     told = [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
     if agent.trust is not None:
         return told + _of_trust(agent.name, agent.trust)
-    told.append(f"{agent.name} has no trust=: its read, write and egress tools run without asking, whoever chose what with")
+    told.append(
+        f"{agent.name} has no trust=: its read, write and egress tools run without asking, whoever chose what with"
+    )
     asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
     return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
 

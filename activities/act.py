@@ -32,7 +32,7 @@ from tenure.hooks import ON_ERROR, Retry, Stop, Tell, ToolFailure
 from tenure.run import Effect
 from tenure.runtime import lineage
 from tenure.runtime import telemetry as otel
-from tenure.runtime.store import Connection, effects, restrictions, transcript, uses
+from tenure.runtime.store import Connection, effects, ledgers, transcript, uses
 from tenure.state import State
 from tenure.tools import ToolContext
 from tenure.transcript import result_of, result_row, was_made
@@ -209,7 +209,7 @@ async def _insisting(write: Callable[[], Awaitable[Result | None]]) -> Result | 
 
 def _limits(db: Connection, job: Job) -> list[tuple[str, RateLimit]]:
     """The agent's own rate limits on the tool, and those that an operator has set."""
-    set_now = restrictions.standing(db, *job.who).limits.items()
+    set_now = ledgers.standing(db, *job.who).limits.items()
     return [*job.agent.limits(job.tool.name).items(), *(one for one in set_now if matches(one[0], job.tool.name))]
 
 

@@ -23,7 +23,7 @@ from tenure.hooks import ON_TOOL_CALL, Iteration, Missing, Reject, ToolCall
 from tenure.run import Status
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import cost_of
-from tenure.runtime.store import Connection, restrictions, runs, transcript
+from tenure.runtime.store import Connection, ledgers, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.transcript import assistant_row, problem_row, state_of, tool_calls
@@ -214,7 +214,7 @@ def _look(
 ) -> tuple[RunRow | None, Standing, Turn | None, Texts]:
     missing = to.recall.missing(db, workflow, ask.seq)
     run = runs.get(db, workflow)
-    held = restrictions.standing(db, run.tenant, run.agent) if run else FREE
+    held = ledgers.standing(db, run.tenant, run.agent) if run else FREE
     return run, held, standing(db, workflow, ask.seq, ask.head), missing
 
 
@@ -233,7 +233,7 @@ def _record(db: Connection, run: RunRow, ask: Decide, turn: Turn) -> Turn:
     stands = standing(db, workflow, seq, ask.head)
     if stands is not None:
         return stands
-    held = restrictions.standing(db, run.tenant, run.agent)
+    held = ledgers.standing(db, run.tenant, run.agent)
     turn = turn.model_copy(update={"standing": held}) if held.fence else turn
     transcript.cut(db, workflow, seq)  # rows of a branch that a reset has left
     meta = {**turn.model_dump(mode="json", exclude={"content"}), "head": ask.head}

@@ -9,8 +9,8 @@ from temporalio.exceptions import ApplicationError
 
 from tenure.activities.resources import Resources, now, refuse
 from tenure.errors import BadInput, NotServed
-from tenure.run import Observe, Observed, Outcome, RunRequest
-from tenure.runtime.store import Connection, agents, runs, transcript
+from tenure.run import Observe, Observed, Outcome, RunRequest, Snapshot
+from tenure.runtime.store import Connection, agents, ledgers, runs, transcript
 from tenure.spec import AgentSpec
 from tenure.transcript import first_row
 
@@ -30,7 +30,7 @@ class Observing:
         workflow = activity.info().workflow_id or ""
         agent = await self._agent(ask.request, again=ask.again)
         _check_role(agent, ask.request.role)
-        snapshot = agent.snapshot()
+        snapshot = await self._snapshot(agent, ask.request.tenant)
         row = first_row(ask.request)
 
         request = ask.request.model_copy(update={"state": {**agent.state, **ask.request.state}})
@@ -49,6 +49,16 @@ class Observing:
 
         ended = await self.to.store.transact(write)
         return Observed(snapshot=snapshot) if ended is None else Observed(ended=ended)
+
+    async def _snapshot(self, agent: AgentSpec, tenant: str) -> Snapshot:
+        """The agent as it is announced, at the level it has earned."""
+        told, initial = agent.snapshot(), agent.level
+        if initial is None:
+            return told
+        found = await self.to.store.read(
+            lambda db: ledgers.level_for(db, tenant, agent.name, agent.fingerprint, initial)
+        )
+        return told.model_copy(update={"level": found})
 
     async def _agent(self, request: RunRequest, again: bool) -> AgentSpec:
         if not again and not request.message and request.message_blob is None:

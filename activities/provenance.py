@@ -7,9 +7,8 @@ sinks come from trusted sources. Otherwise a look-up of what an attacker names w
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tenure.run import Effect
@@ -48,8 +47,8 @@ def look(
     sinks = {index: tool for index, call in enumerate(calls) if (tool := _sink(agent, call))}
     if since is None or not sinks:
         return Provenance(since is not None)
-    known = functools.partial(_cover, told.sources(since))
-    doubts = {index: _sinks(tool).doubts(calls[index]["input"], known) for index, tool in sinks.items()}
+    known = told.known(since)
+    doubts = {index: _sinks(tool).doubts(calls[index]["input"], known.cover) for index, tool in sinks.items()}
     return Provenance(True, {index: reason(found) for index, found in doubts.items() if found})
 
 
@@ -63,6 +62,18 @@ def _sinks(tool: Tool) -> Sinks:
     # Kept as a frozenset, though declared wider for who writes the tool.
     names = None if tool.sinks is None else frozenset(tool.sinks)
     return Sinks(tool.name, names, tool.manifest["input_schema"])
+
+
+@dataclass
+class _Known:
+    """The trusted texts and fields of a run. Mutable: its rows add to them."""
+
+    texts: Sources
+    fields: Sources = field(default_factory=lambda: fields_in([]))
+
+    def cover(self, leaf: Json) -> bool:
+        """Whether a leaf comes from one of them."""
+        return self.fields.cover(leaf) or self.texts.cover(leaf)
 
 
 class _Told:
@@ -91,11 +102,11 @@ class _Told:
             case _:
                 return any(self._strange_texts(seq, row))
 
-    def sources(self, since: int) -> list[Sources]:
+    def known(self, since: int) -> _Known:
         """What the run may take arguments from; it is tainted from row `since` on."""
-        known = [texts_in([self._agent.instructions, self._agent.state, self._initial, self._message()])]
+        known = _Known(texts_in([self._agent.instructions, self._agent.state, self._initial, self._message()]))
         for seq in range(len(self._rows)):
-            known += self._result_sources(seq, since, known)
+            self._learn(seq, since, known)
         return known
 
     def _message(self) -> str | None:
@@ -120,20 +131,23 @@ class _Told:
             return "blob" in original or untrusted(original["value"], ())
         return untrusted(self._value(original, tool), tool.output)
 
-    def _result_sources(self, seq: int, since: int, known: list[Sources]) -> list[Sources]:
+    def _learn(self, seq: int, since: int, known: _Known) -> None:
         row = self._rows[seq]
-        tool = self._trusting(seq, row) if row["role"] == "tool" and row.get("made", True) else None
+        tool = self._trusting(seq, row) if row["role"] == "tool" else None
         if tool is None:
-            return []
+            return
         asked, call = self._call[seq]
-        if since < asked and not _sinks(tool).choose(call["input"], functools.partial(_cover, known)):
-            return []
+        if since < asked and not _sinks(tool).choose(call["input"], known.cover):
+            return
         value = self._value(self._original(row), tool)
         found = fields(value, tool.output)
-        return [texts_in(found) if isinstance(value, str) else fields_in(found)]
+        if isinstance(value, str):
+            known.texts |= texts_in(found)
+        else:
+            known.fields |= fields_in(found)
 
     def _trusting(self, seq: int, row: JsonObject) -> Tool | None:
-        """The tool whose result the row is, if anything of it is trusted."""
+        """The tool whose result the row is, if anything of it is trusted; of a call that was not made, nothing is."""
         tool = self._agent.tool.get(self._call[seq][1]["name"]) if seq in self._call else None
         return tool if tool is not None and tool.output and row["ok"] else None
 
@@ -146,10 +160,6 @@ class _Told:
         """The result as the tool returned it; a blob holds it as text."""
         value = result_value(self._rows, row, self._load)
         return json.loads(value) if "blob" in row and not _may_be_text(tool, value) else value
-
-
-def _cover(known: Iterable[Sources], leaf: Json) -> bool:
-    return any(one.cover(leaf) for one in known)
 
 
 def _may_be_text(tool: Tool, text: str) -> bool:

@@ -9,6 +9,7 @@ from temporalio import activity
 
 from tenure.activities.resources import Resources, now
 from tenure.run import Record, Recorded
+from tenure.runtime import judging
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.transcript import was_made
@@ -26,13 +27,19 @@ class Recording:
         """Keep how the run ended. Names the tools whose last start left no result: they are in doubt."""
         workflow = activity.info().workflow_id or ""
 
-        def write(db: Connection) -> list[str]:
+        def write(db: Connection) -> tuple[list[str], bool]:
             runs.finish(db, workflow, record)
             approvals.close_run(db, workflow, now())
-            return [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
+            run = runs.get(db, workflow)
+            if run is not None:
+                judging.finished(db, run, now())
+            open_effects = [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
+            return open_effects, judging.is_due(db, (record.tenant, record.agent), now())
 
-        in_doubt = await self.to.store.transact(write)
+        in_doubt, due = await self.to.store.transact(write)
         _tell(workflow, record)
+        if due:
+            await self.to.nudge((record.tenant, record.agent))
         return Recorded(in_doubt=in_doubt)
 
     @activity.defn(name="note")

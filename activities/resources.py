@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure.activities.recall import Recall
 from tenure.errors import Refused
+from tenure.runtime import judging
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.notify import Notify
@@ -29,6 +31,10 @@ class Resources:
     patience: float = 3600.0
     notifiers: tuple[Notify, ...] = ()
     recall: Recall = field(default_factory=Recall)
+
+    async def nudge(self, who: tuple[str, str]) -> None:
+        """Tell the ledger of `who` (tenant, agent) that something is known of a run; from within an activity."""
+        await judging.nudge(self.store, activity.client(), activity.info().task_queue, who)
 
 
 def now() -> int:

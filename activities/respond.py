@@ -15,7 +15,8 @@ from tenure.client.story import response_of, tool_calls_of
 from tenure.errors import HookFailed
 from tenure.hooks import ON_RESPONSE, Answer, Evaluate, Evaluated, Evaluation, Hold, Respond, Responded, Rewrite
 from tenure.run import STATUS_OF, StopReason
-from tenure.runtime.store import runs, verdicts
+from tenure.runtime import judging
+from tenure.runtime.store import Connection, runs, verdicts
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.transcript import state_of
@@ -61,10 +62,18 @@ class Responding:
                 return Evaluated(why=str(error))
             good = verdict.good
             if good is not None:
-                await self.to.store.transact(
-                    lambda db: verdicts.put(db, run.workflow, verdicts.EVALUATE, good, verdict.why, now())
-                )
+                await self._keep(run, good, verdict.why)
             return verdict
+
+    async def _keep(self, run: RunRow, good: bool, why: str) -> None:
+        who = run.tenant, run.agent
+
+        def write(db: Connection) -> bool:
+            judging.say(db, run, verdicts.EVALUATE, good, why, now())
+            return judging.is_due(db, who, now())
+
+        if await self.to.store.transact(write):
+            await self.to.nudge(who)
 
     async def _found(self, seq: int, head: str) -> tuple[RunRow, AgentSpec, list[JsonObject]]:
         workflow = activity.info().workflow_id or ""

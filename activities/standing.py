@@ -8,7 +8,7 @@ from temporalio import activity
 
 from tenure.activities.resources import Resources
 from tenure.run import Subject
-from tenure.runtime.store import Connection, restrictions, runs
+from tenure.runtime.store import Connection, ledgers, runs
 from tenure.trust.restrictions import Standing
 
 
@@ -24,7 +24,7 @@ class Watching:
         workflow = activity.info().workflow_id or ""
 
         def look(db: Connection) -> Standing:
-            found = restrictions.standing(db, subject.tenant, subject.agent)
+            found = ledgers.standing(db, subject.tenant, subject.agent)
             runs.waiting(db, workflow, waits=bool(found.halted))
             return found
 

@@ -19,6 +19,7 @@ import tenure
 from tenure.cli.approvals import answer, approve, deny, pending
 from tenure.cli.approvers import approvers
 from tenure.cli.demo import demo
+from tenure.cli.demo_trust import demo_trust
 from tenure.cli.dev import dev, worker
 from tenure.cli.doctor import doctor
 from tenure.cli.feedback import feedback
@@ -96,6 +97,7 @@ def main(context: click.Context) -> None:
 
 for command in (
     demo,
+    demo_trust,
     init,
     dev,
     worker,

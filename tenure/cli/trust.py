@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from tenure.cli.trust_of import carry, restore, show, stats
 from tenure.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,9 +20,24 @@ T = TypeVar("T", "Permit", "ToolRule")
 MARKS = {"allow": "A", "ask": "?", "deny": "–"}
 
 
-@click.group()
+class Trusts(click.Group):
+    """Commands about trust; a word that names none of them is an agent to show."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, and what is left for it."""
+        known = not args or args[0] in self.commands or args[0].startswith("-")
+        return super().resolve_command(ctx, args if known else ["show", *args])
+
+
+@click.group(cls=Trusts)
 def trust() -> None:
-    """What agents may do, by their level of trust."""
+    """What agents may do, by their level of trust: `tenure trust AGENT` shows where one stands."""
+
+
+for command in (show, stats, restore, carry):
+    trust.add_command(command)
 
 
 @trust.command("compile")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from tenure.client.connected import Connected
 from tenure.client.runs import Runs
 from tenure.errors import BadInput, NotFound
+from tenure.runtime import judging
 from tenure.runtime.store import Connection, runs, verdicts
+from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.verdicts import RunVerdict, Tally
 
 NOTE_LIMIT = 8_000  # characters
@@ -21,20 +23,28 @@ class Feedback:
 
     system: Connected
 
-    async def give(self, run: str, good: bool, *, note: str = "", source: str = verdicts.CLIENT) -> RunVerdict:
+    async def give(
+        self, run: str, good: bool, *, note: str = "", source: str = verdicts.CLIENT, unsafe: bool = False
+    ) -> RunVerdict:
         """Judge a finished run, by its id or the last part of it. The same source may change its mind: its last word counts.
 
-        `source` says who judges: `client`, or `verdicts.person(name)`. Raises NotFound for an unknown run, BadInput for one
+        `source` says who judges: `client`, or `verdicts.person(name)`. `unsafe` says that something severe happened: the agent's
+        level falls to 0 until two people restore it. Raises NotFound for an unknown run, BadInput for one
         that is not over yet, for a note above 8,000 characters and for a source that cannot be told from others.
         """
         handle = await Runs(self.system).find(run)
-        given = RunVerdict(handle.id, _source(source), good, _note(note), round(time.time() * 1000))
+        given = RunVerdict(handle.id, _source(source), good and not unsafe, _note(note), round(time.time() * 1000))
 
-        def judge(db: Connection) -> None:
-            _must_be_over(db, handle.id)
-            verdicts.put(db, given.workflow, given.source, given.good, given.note, given.at)
+        def judge(db: Connection) -> tuple[str, str] | None:
+            found = _must_be_over(db, handle.id)
+            judging.say(db, found, given.source, given.good, given.note, given.at, severe=unsafe)
+            who = found.tenant, found.agent
+            return who if judging.is_due(db, who, given.at) else None
 
-        await self.system.require_store().transact(judge)
+        store = self.system.require_store()
+        due = await store.transact(judge)
+        if due is not None:
+            await judging.nudge(store, self.system.temporal, self.system.settings.task_queue, due)
         return given
 
     async def of(self, run: str) -> list[RunVerdict]:
@@ -50,12 +60,13 @@ class Feedback:
         return await self.system.require_store().read(lambda db: verdicts.tallies(db, agent, tenant, since))
 
 
-def _must_be_over(db: Connection, run: str) -> None:
+def _must_be_over(db: Connection, run: str) -> RunRow:
     found = runs.get(db, run)
     if found is None:
         raise _unknown(run)
     if found.finished_at is None:
         raise BadInput(f"run {run} is {found.status}: a verdict is on a run that is over, so wait for its end")
+    return found
 
 
 def _unknown(run: str) -> NotFound:

@@ -61,7 +61,7 @@ class Restrictions:
 
     async def _wake(self, tenant: str, agent: str) -> int:
         """Tell the runs that wait. Who is not reached looks by itself every ten minutes."""
-        wanted = ["ExecutionStatus = 'Running'", "TenureStatus = 'waiting'"]
+        wanted = ["ExecutionStatus = 'Running'", "TenureStatus = 'waiting'", "WorkflowType = 'AgentRun'"]
         wanted += [f"TenureTenant = '{tenant}'"] if tenant != EVERY else []
         wanted += [f"TenureAgent = '{agent}'"] if agent != EVERY else []
         waiting = [run.id async for run in self.system.temporal.list_workflows(" AND ".join(wanted))]

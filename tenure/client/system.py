@@ -15,6 +15,7 @@ from tenure.client.connected import Connected
 from tenure.client.feedback import Feedback
 from tenure.client.restrictions import Restrictions
 from tenure.client.runs import Runs
+from tenure.client.trust import TrustOf
 from tenure.errors import StoreUnavailable
 from tenure.runtime import running
 from tenure.runtime.blobs import Blobs
@@ -30,7 +31,7 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictio
 class Tenure(Connected):
     """A connection to Temporal and, where there is one, to the store.
 
-    Facets: `.runs`, `.approvals`, `.restrictions`, `.feedback`.
+    Facets: `.runs`, `.approvals`, `.restrictions`, `.trust`, `.feedback`.
     """
 
     @classmethod
@@ -69,6 +70,11 @@ class Tenure(Connected):
     def restrictions(self) -> Restrictions:
         """Halt agents and tenants, take tools away, and give both back."""
         return Restrictions(self)
+
+    @cached_property
+    def trust(self) -> TrustOf:
+        """Where agents stand, what that rests on, and what is missing for the next step."""
+        return TrustOf(self)
 
     @cached_property
     def feedback(self) -> Feedback:

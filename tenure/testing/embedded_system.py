@@ -81,7 +81,8 @@ async def embedded(
             stack.push_async_callback(server.shutdown)
         store = Store.open(made.database_url)
         stack.callback(store.close)
-        await store.transact(lambda db: keys.register_local(db, folder / "keys", now()))  # serving asks who could answer
+        # First of all: an agent that asks is not served before somebody could answer.
+        await store.transact(lambda db: keys.register_local(db, folder / "keys", now()))
         to = await stack.enter_async_context(serving(server.client, made, agents, env, strict_sandbox=strict_sandbox))
         system = Embedded(server.client, made, store, Blobs(made.blob_url), resources=to, claude=claude)
         token = current.set(system)

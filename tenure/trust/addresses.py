@@ -14,9 +14,11 @@ from collections.abc import Iterator
 _OPAQUE = "mailto|tel|sms|data|javascript|magnet|bitcoin|ethereum"  # schemes that need no slash
 _REST = r"[^\s<>\"`|]"
 _MAIL = r"[^\s<>\"`|,;:()\[\]{}@]"
-LINK = re.compile(rf"\b(?:[a-z][a-z0-9+.-]{{0,20}}:/{{1,3}}|www\.|(?:{_OPAQUE}):){_REST}+", re.IGNORECASE)
+LINK = re.compile(
+    rf"(?:\\\\(?=\w)|\b(?:[a-z][a-z0-9+.-]{{0,20}}:/{{1,3}}|www\.|(?:{_OPAQUE}):)){_REST}+", re.IGNORECASE
+)
 MAIL = re.compile(rf"(?<!{_MAIL}){_MAIL}+@{_MAIL}+")
-DOMAIN = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}\.)+(?:xn--[\w-]+|[^\W\d_]{{2,24}})(?![\w-])(?:[:/?#]{_REST}*)?")
+DOMAIN = re.compile(rf"(?<![\w.-])(?:[\w-]{{1,63}}\.)+(?:xn--[\w-]+|[^\W\d_]{{2,24}})(?![^\W_]|-)(?:[:/?#]{_REST}*)?")
 IP = re.compile(rf"(?<![\w.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\w.])(?:[:/]{_REST}*)?")
 IBAN = re.compile(
     r"\b(?:(?i:[A-Z]{2}\d{2}[A-Z0-9]{11,30})|[A-Z]{2}\d{2}(?:[ -][A-Z0-9]{4}){2,7}(?:[ -][A-Z0-9]{1,4})?)\b"

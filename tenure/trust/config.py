@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -107,6 +107,20 @@ class Trust(BaseModel):
     tool_rules: dict[str, Literal["deny", "ask"]] = Field(default_factory=dict[str, Literal["deny", "ask"]])
     approvals: dict[str, Approval] = Field(default_factory=dict[str, Approval])
     evidence: Literal["confident", "point"] = "confident"
+
+    if TYPE_CHECKING:  # what may be written is wider than what is kept
+
+        def __init__(
+            self,
+            *,
+            initial: float,
+            rules: Iterable[Rule | Mapping[str, Any]] = (),  # Any: the JSON of a Rule
+            permissions: Mapping[float, Iterable[str]] = ...,
+            cap: float = 1.0,
+            tool_rules: Mapping[str, Literal["deny", "ask"]] = ...,
+            approvals: Mapping[str, Approval | Mapping[str, Any]] = ...,  # Any: the JSON of an Approval
+            evidence: Literal["confident", "point"] = "confident",
+        ) -> None: ...
 
     @model_validator(mode="wrap")
     @classmethod

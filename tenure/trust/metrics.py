@@ -7,7 +7,7 @@ that defines the agent. It runs in the worker, on recorded values, and must be p
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -47,7 +47,7 @@ def metric(name: str, *, better: Literal["higher", "lower"] = "higher") -> Calla
 
     def define(counts: Counts) -> Counts:
         known = METRICS.get(name)
-        if known is not None and known.counts.__qualname__ != counts.__qualname__:
+        if known is not None and _written(known.counts) != _written(counts):
             raise ConfigError(f"metric {name!r} is defined twice: give one another name")
         METRICS[name] = Metric(name, counts, better)
         return counts
@@ -62,6 +62,24 @@ def named(name: str) -> Metric:
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(METRICS))}"
         raise ConfigError(f"trust.rules: metric {name!r}: {hint}")
     return METRICS[name]
+
+
+def counted(run: Outcome, names: Iterable[str]) -> dict[str, bool]:
+    """For each of these metrics whether the run counts. Raises ConfigError for an unknown one."""
+    return {name: _counts(named(name), run) for name in names}
+
+
+def _counts(of: Metric, run: Outcome) -> bool:
+    try:
+        return bool(of.counts(run))
+    except Exception:  # noqa: BLE001  # a user's function: what it cannot read speaks against the agent, or failures go uncounted
+        return of.better == "lower"
+
+
+def _written(counts: Counts) -> tuple[str, str]:
+    """Where a function stands: a module that is loaded twice, also as `__main__`, defines the same one again."""
+    code = getattr(counts, "__code__", None)
+    return getattr(code, "co_filename", repr(counts)), getattr(counts, "__qualname__", "")
 
 
 @metric("success_rate")

@@ -23,10 +23,11 @@ EVERY = "*"  # as tenant or agent: all of them
 class Restriction(Wire):
     """One of them. `value` is a permission to deny, a level to cap at, or `PATTERN=10/hour`; a halt and a revocation have none.
 
-    A revocation restricts nothing by itself: it moves the fence, so that what the approver allowed is looked at again.
+    A revocation, and a level that fell, restrict nothing by themselves: they move the fence, so that what rests on the approver or
+    on the level is looked at again.
     """
 
-    kind: Literal["halt", "deny", "cap", "limit", "revoked"]
+    kind: Literal["halt", "deny", "cap", "limit", "revoked", "lowered"]
     value: str = ""
     reason: str = ""
 
@@ -53,7 +54,7 @@ def check(restriction: Restriction) -> Restriction:
             level.read("cap", restriction.value)
         case "limit":
             _limit(restriction.value)
-        case "halt" | "revoked":
+        case "halt" | "revoked" | "lowered":
             pass
     return restriction
 

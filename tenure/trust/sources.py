@@ -38,15 +38,17 @@ COMMON = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Strings, as they are written and folded, and numbers; `texts`: what stands in the strings counts too.
-
-    Two of them cover what either covers.
-    """
+    """Strings, as they are written and folded, and numbers; `texts`: what stands in the strings counts too."""
 
     written: frozenset[str] = frozenset()
     folded: frozenset[str] = frozenset()
     numbers: frozenset[Decimal] = frozenset()
     texts: bool = True
+
+    def __or__(self, other: Sources) -> Sources:
+        """What two texts cover, or two fields; both sides are of one kind."""
+        written, folded = self.written | other.written, self.folded | other.folded
+        return Sources(written, folded, self.numbers | other.numbers, self.texts)
 
     def cover(self, leaf: Json) -> bool:
         """Whether a string, a number, a boolean or null comes from here; the last two say nothing of their own."""

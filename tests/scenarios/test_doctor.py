@@ -178,9 +178,9 @@ async def test_agents_here_are_compared_with_those_served(system: Embedded, tmp_
 async def test_a_worker_that_fell_silent_and_a_model_without_a_price_are_seen(tmp_path: Path) -> None:
     store, now = Store.open(f"sqlite://{tmp_path}/tenure.db"), round(time.time() * 1000)
     announced: list[tuple[Any, ...]] = [
-        ("clerk", "aaaaaaaaaaaa", "w1", json.dumps({"model": "claude-none"}), now),
-        ("clerk", "bbbbbbbbbbbb", "w2", json.dumps({"model": "claude-haiku-5-5"}), now),
-        ("scribe", "cccccccccccc", "w3", "{}", now - 300_000),
+        ("clerk", "aaaaaaaaaaaa", "w1", json.dumps({"model": "claude-none"}), "", now),
+        ("clerk", "bbbbbbbbbbbb", "w2", json.dumps({"model": "claude-haiku-5-5"}), "", now),
+        ("scribe", "cccccccccccc", "w3", "{}", "", now - 300_000),
     ]
     await store.transact(lambda db: agents.announce(db, *announced[2]))
     silent = checks(await doctor(tmp_path, "--json"))["agents"]

@@ -55,8 +55,8 @@ def test_what_a_response_a_handle_and_a_tool_s_context_have() -> None:
         "kind", "at", "text", "tool", "tools", "request", "ok", "tokens", "cost", "status", "stop_reason"
     }  # fmt: skip
     assert public(Tenure) == {
-        "approvals", "blobs", "close", "connect", "default", "feedback", "require_store", "restrictions", "runs", "settings", "store",
-        "temporal",
+        "approvals", "blobs", "close", "connect", "default", "feedback", "require_store", "restrictions", "runs", "settings",
+        "store", "temporal", "trust",
     }  # fmt: skip
 
 

@@ -143,3 +143,13 @@ def settle(
 def of_run(db: sqlite3.Connection, workflow: str) -> list[sqlite3.Row]:
     """Every effect of a run, in order."""
     return db.execute("SELECT * FROM effects WHERE workflow = ? ORDER BY seq", (workflow,)).fetchall()
+
+
+def failed(db: sqlite3.Connection, workflow: str) -> list[str]:
+    """The tools of a run whose effect failed: nobody knows what it did, or it says itself that it did not succeed."""
+    rows = db.execute(
+        "SELECT DISTINCT tool FROM effects WHERE workflow = ? AND (status = 'raised' OR (status = 'done'"
+        " AND json_extract(result, '$.ok') = 0 AND json_extract(result, '$.value.success') = 0)) ORDER BY tool",
+        (workflow,),
+    )
+    return [row[0] for row in rows]

@@ -35,7 +35,7 @@ def restrict(db: sqlite3.Connection, who: tuple[str, str], restriction: Restrict
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING epoch",
         (
             *who, restriction.kind, restriction.value, restriction.reason, by, at,
-            at if restriction.kind == "revoked" else None,
+            at if restriction.kind in ("revoked", "lowered") else None,
         ),
     )  # fmt: skip
     return row.fetchone()[0]

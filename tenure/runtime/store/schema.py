@@ -12,6 +12,8 @@ from tenure.runtime.store import (
     approvals,
     approvers,
     effects,
+    ledgers,
+    outcomes,
     restrictions,
     runs,
     summaries,
@@ -36,6 +38,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *uses.DDL,
         *verdicts.DDL,
         *restrictions.DDL,
+        *outcomes.DDL,
+        *ledgers.DDL,
     )
 }
 
