@@ -28,7 +28,7 @@ endef
 export LINK
 
 help: ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: .venv/.runtime ## an approval that survives kill -9, in half a minute
 	@$(BIN)/tenure demo

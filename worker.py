@@ -280,9 +280,11 @@ def _of_trust(name: str, trust: Trust) -> list[str]:
     told = [
         f"{name}: level {level.shown(min(trust.initial, trust.cap))}; `tenure trust compile` shows what that may do"
     ]
-    return (
-        [*told, f"{name}: trust.rules are kept, and nothing follows them yet: the level stays"] if trust.rules else told
-    )
+    if trust.evidence == "point":
+        told.append(
+            f"{name}: evidence='point' takes a rate for what it seems: ten runs of luck are enough for a step up"
+        )
+    return told
 
 
 async def _main(arguments: argparse.Namespace) -> None:

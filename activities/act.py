@@ -37,7 +37,7 @@ from tenure.state import State
 from tenure.tools import ToolContext
 from tenure.transcript import result_of, result_row, was_made
 from tenure.trust.limits import RateLimit
-from tenure.trust.pattern import matches
+from tenure.trust.restrictions import limits_on
 from tenure.turn import Act, Result
 
 Held: TypeAlias = uses.Limited | Stale  # why a call does not begin now
@@ -141,7 +141,7 @@ class Acting:
         if beat.lost:  # the last look before the world may change
             raise _given_up()
         timeout = job.tool.timeout or job.agent.timeout
-        with lineage.of(tainted=job.ask.tainted, cap=job.ask.cap):
+        with lineage.of(tainted=job.ask.tainted, cap=job.ask.cap, user=job.run.user):
             tried = await attempt(job.tool, ctx, arguments, timeout, flag)
         if beat.lost:
             raise _given_up()
@@ -209,8 +209,8 @@ async def _insisting(write: Callable[[], Awaitable[Result | None]]) -> Result | 
 
 def _limits(db: Connection, job: Job) -> list[tuple[str, RateLimit]]:
     """The agent's own rate limits on the tool, and those that an operator has set."""
-    set_now = ledgers.standing(db, *job.who).limits.items()
-    return [*job.agent.limits(job.tool.name).items(), *(one for one in set_now if matches(one[0], job.tool.name))]
+    set_now = limits_on(ledgers.standing(db, *job.who), job.tool.name)
+    return [*job.agent.limits(job.tool.name).items(), *set_now]
 
 
 def _take(db: Connection, job: Job) -> uses.Limited | None:

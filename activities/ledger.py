@@ -21,6 +21,7 @@ from tenure.trust.reading import Batch, Heard, Keep, ReadOn
 from tenure.trust.restrictions import Restriction
 
 MOST = 500  # outcomes in one batch
+WHY_LIMIT = 200  # characters of a note that travel into history
 LOWERING = ("fall", "incident", "rebuilt")
 
 
@@ -79,7 +80,7 @@ def _heard(db: Connection, row: OutcomeRow, policy: Policy) -> Heard | None:
         return None
     name = row.workflow.rpartition(":")[2]
     if row.kind == "severe":
-        return Heard(run=name, severe=True, why=row.note)
+        return Heard(run=name, severe=True, why=row.note[:WHY_LIMIT])
     if run.fingerprint != policy.fingerprint:
         return None  # of another build than the one that earns or loses now
     judged = Judged(

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenure.activities.job import Job
+from tenure.approvals import answer as answers
 from tenure.approvals.approvers import is_same
 from tenure.approvals.digest import request_digest
-from tenure.approvals.request import Request
-from tenure.errors import AnswerRefused
+from tenure.approvals.request import Kind, Request
+from tenure.errors import AnswerRefused, BadInput
 from tenure.runtime import approving
 from tenure.runtime.store import Connection, approvals, ledgers
+from tenure.transcript import canonical
 from tenure.trust.checks import Case, checks
 from tenure.trust.grammar import parse
 from tenure.trust.restrictions import Standing
 from tenure.trust.ruling import Ask, Decision, Deny, rule
 from tenure.trust.terms import Terms, for_call
+from tenure.wire import JsonObject
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,29 @@ def _unapproved(db: Connection, job: Job, root: Ed25519PublicKey) -> str:
     if asked is None or asked.workflow != job.workflow or not _is_about(asked, job):
         return "no approval of it stands in the store"
     terms = _terms(job)
-    people = [one for one in approvals.approved_by(db, asked.id) if _may_approve(db, root, one, job, terms)]
+    people = {
+        name for token in approvals.approvals_of(db, asked.id) for name in _approver(db, root, token, asked, job, terms)
+    }
     needed = max(asked.quorum, terms.quorum)
     return "" if len(people) >= needed else f"of its approvals {len(people)} hold and {needed} are needed"
 
 
 def _is_about(asked: Request, job: Job) -> bool:
-    bound = request_digest(asked.tenant, asked.workflow, asked.seq, asked.kind, asked.payload, asked.epoch)
-    calls = asked.payload.get("calls", [asked.payload])
-    shown = any((one["tool"], one["arguments"]) == (job.tool.name, job.block["input"]) for one in calls)
-    return asked.id == f"req-{bound[:16]}" and asked.epoch == job.ask.fence and shown
+    """Whether people were shown this very call: its tool, its arguments and its place in the run."""
+    if asked.kind is not Kind.TOOL_CALL or asked.epoch != job.ask.fence or not _is_bound(asked):
+        return False
+    calls: list[JsonObject] = asked.payload.get("calls", [{**asked.payload, "row": asked.seq}])
+    made = canonical([job.tool.name, job.block["input"], job.seq])  # text: to Python 1 and True are equal
+    return any(canonical([one.get("tool"), one.get("arguments"), one.get("row")]) == made for one in calls)
+
+
+def _is_bound(asked: Request) -> bool:
+    """Whether the request says what its id and its digest say: only then is it one that a run has made."""
+    try:
+        bound = request_digest(asked.tenant, asked.workflow, asked.seq, asked.kind, asked.payload, asked.epoch)
+    except BadInput:
+        return False
+    return asked.digest == bound and asked.id == f"req-{bound[:16]}"
 
 
 def _terms(job: Job) -> Terms:
@@ -101,9 +117,14 @@ def _terms(job: Job) -> Terms:
     )
 
 
-def _may_approve(db: Connection, root: Ed25519PublicKey, principal: str, job: Job, terms: Terms) -> bool:
+def _approver(db: Connection, root: Ed25519PublicKey, token: str, asked: Request, job: Job, terms: Terms) -> list[str]:
+    """Who approved by that token, if it is genuine and they are an approver now; what a row says of it counts for nothing."""
     try:
-        approving.approver(db, root, principal, job.run.tenant, terms.roles)
+        signer, key = approving.signer(db, root, answers.claimed_signer(token), asked.tenant)
+        answer = answers.read(token, key)
+        answers.check(answer, asked, signer, min(answer.exp * 1000 - 1, asked.deadline))  # in time when it was verified
+        approving.approver(db, root, answer.principal, job.run.tenant, terms.roles)
     except AnswerRefused:
-        return False
-    return not is_same(principal, job.run.user)
+        return []
+    approves = answer.verdict == "approve" and not is_same(answer.principal, job.run.user)
+    return [answer.principal] if approves else []

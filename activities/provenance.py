@@ -104,7 +104,9 @@ class _Told:
 
     def known(self, since: int) -> _Known:
         """What the run may take arguments from; it is tainted from row `since` on."""
-        known = _Known(texts_in([self._agent.instructions, self._agent.state, self._initial, self._message()]))
+        # The state comes from who wrote the message: where that is a stranger, only the agent's own part of it counts.
+        given = self._initial if self._message_trusted else None
+        known = _Known(texts_in([self._agent.instructions, self._agent.state, given, self._message()]))
         for seq in range(len(self._rows)):
             self._learn(seq, since, known)
         return known

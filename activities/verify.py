@@ -23,6 +23,8 @@ from tenure.runtime.store import Connection, approvals, runs
 from tenure.trust.terms import ASKS_PER_APPROVER_HOUR, HOUR
 from tenure.wire import JsonObject
 
+REASON_LIMIT = 500  # characters
+
 
 @dataclass(frozen=True)
 class Verifying:
@@ -88,18 +90,20 @@ class Verifying:
     def _verdict(self, db: Connection, request: Request, token: str, at: int) -> Verdict:
         name = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
         known = approvals.recorded(db, name, request.id)
-        if known is not None:
+        if known is not None and not known.accepted:
             return known
         try:
-            verdict = _accept(db, self.to.root, request, token, at)
+            # What is recorded as accepted is looked at again: a row is no signature. It is not refused for its own sake.
+            verdict = _accept(db, self.to.root, request, token, at, again=known is not None)
             self._check_edit(request, verdict.edit)
         except AnswerRefused as error:
-            verdict = Verdict(accepted=False, reason=str(error))
+            verdict = Verdict(accepted=False, reason=_writable(str(error)))
         except (sqlite3.Error, StoreUnavailable):
             raise
         except Exception as error:  # noqa: BLE001  # what is not proven is refused, however it fails to be
             verdict = Verdict(accepted=False, reason=f"unreadable: {type(error).__name__}")
-        approvals.record_answer(db, name, request, verdict, now())
+        if known is None:
+            approvals.record_answer(db, name, request, verdict, now(), token if verdict.accepted else "")
         return verdict
 
     def _check_edit(self, request: Request, edit: JsonObject | None) -> None:
@@ -114,17 +118,30 @@ class Verifying:
             raise AnswerRefused(f"the edit does not fit {tool.name}: {error}") from error
 
 
-def _accept(db: Connection, root: Ed25519PublicKey, request: Request, token: str, at: int) -> Verdict:
-    signer, key = approving.signer(db, root, answers.claimed_signer(token), request.tenant)
-    answer = answers.read(token, key)
-    answers.check(answer, request, signer, at)
-    person = approving.approver(db, root, answer.principal, request.tenant, request.roles).principal
-    if not approvals.is_open(db, request.id):
+def _first(db: Connection, request: Request, answer: answers.Answer, person: str) -> None:
+    """Raise AnswerRefused where something has been answered before."""
+    if not approvals.is_open(db, request.id) or approvals.is_settled(db, request.id, request.quorum):
         raise AnswerRefused("the request was answered before")
     if approvals.used(db, answer.jti):
         raise AnswerRefused("this answer was used before")
     if answer.verdict == "approve" and person in approvals.approved_by(db, request.id):
         raise AnswerRefused(f"{person} has approved this already: another person must")
+
+
+def _writable(reason: str) -> str:
+    """A reason may quote what was sent, which may be what no store takes."""
+    return reason.encode("utf-8", "replace").decode()[:REASON_LIMIT]
+
+
+def _accept(
+    db: Connection, root: Ed25519PublicKey, request: Request, token: str, at: int, *, again: bool = False
+) -> Verdict:
+    signer, key = approving.signer(db, root, answers.claimed_signer(token), request.tenant)
+    answer = answers.read(token, key)
+    answers.check(answer, request, signer, at)
+    person = approving.approver(db, root, answer.principal, request.tenant, request.roles).principal
+    if not again:
+        _first(db, request, answer, person)
     return Verdict(
         accepted=True,
         choice=answer.verdict,

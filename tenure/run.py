@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from tenure.approvals.request import Request
 from tenure.trust.config import ApprovalRule, Permit, ToolRule
+from tenure.trust.level import MOST
 from tenure.trust.restrictions import FREE, Standing
 from tenure.turn import Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
@@ -240,9 +241,10 @@ class RunState(BaseModel):
 
     @property
     def level(self) -> int | None:
-        """The level that counts now, in tenths: the lowest of the agent's, its parent's and an operator's. None: no `trust`."""
-        bounds = (self.agent.level, self.request.cap, self.standing.cap)
-        return None if self.agent.level is None else min(bound for bound in bounds if bound is not None)
+        """The level that counts now, in tenths: the lowest of the agent's, its parent's and an operator's; None without any."""
+        operator = None if self.standing.cap == MOST else self.standing.cap
+        bounds = [bound for bound in (self.agent.level, self.request.cap, operator) if bound is not None]
+        return min(bounds, default=None)
 
     @property
     def rows(self) -> int:

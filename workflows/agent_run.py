@@ -44,6 +44,8 @@ class AgentRun:
             return await ending.again(self._run, ended.outcome)
         except (asyncio.CancelledError, FailureError, TenureError, ValidationError) as error:
             stop = ending.stop_for(error)
+        else:
+            await self._desk.late()
         self._desk.close()
         return ending.end(await ending.undisturbed(ending.close(self._run, stop)))
 

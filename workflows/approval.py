@@ -57,6 +57,8 @@ def _request(run: RunState, turn: OpenTurn, card: list[Call], terms: Terms) -> R
         why = told[0].pop("why")
         choices = ["approve", "deny", "edit"]
         return request_for(run, Kind.TOOL_CALL, card[0].seq, told[0], why, terms, choices=choices)
+    for call, one in zip(card, told, strict=True):
+        one["row"] = call.seq
     why = "; ".join(dict.fromkeys(one["why"] for one in told))
     return request_for(run, Kind.TOOL_CALL, card[0].seq, {"calls": told}, why, terms)
 

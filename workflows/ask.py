@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from temporalio import workflow
 
-from tenure.approvals.answer import TOKEN_LIMIT
+from tenure.approvals.answer import heard_as
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Closed, Kind, Notice, Request, Settled, Verdict, Verdicts, Verify
 from tenure.run import Asking, RunState
@@ -59,16 +59,15 @@ class Desk:
         self._mail, self._telling = mail, telling
         self._verdicts: dict[str, Verdict] = {}
         self._closed = False
+        self._last: Request | None = None
 
     def close(self) -> None:
         """Nothing is looked at here any more: whoever waits for a verdict is told so."""
         self._closed = True
 
     def drop(self, token: object) -> str:
-        """An answer arrives. It may be anything; what is too long to be one is kept as a remark. A flood is dropped."""
-        text = str(token)
-        if len(text) > TOKEN_LIMIT:
-            text = f"[{len(text)} characters]"
+        """An answer arrives. It may be anything: of what cannot be one, only a remark is kept. A flood is dropped."""
+        text = heard_as(str(token))
         if sum(map(len, self._mail.inbox)) < INBOX_LIMIT:
             self._mail.inbox.append(text)
         return text
@@ -127,10 +126,20 @@ class Desk:
         """The request has come to its end, whichever."""
         settled = settled.model_copy(update={"request": request.id})
         await quick("close_request", Closed(request=request, settled=settled, at=now()))
+        self._last = request
         asking.request, asking.approvals, asking.refused = None, [], 0
         self._telling.waiting(False)
         self._telling.tell(f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
         return settled
+
+    async def late(self) -> None:
+        """What has arrived after the last request was settled is told that it came too late."""
+        while self._mail.inbox and self._last is not None:
+            tokens = self._mail.inbox[:BATCH]
+            found = await quick("verify", Verify(request=self._last, tokens=tokens, at=now()), Verdicts)
+            del self._mail.inbox[: len(tokens)]
+            for token, verdict in zip(tokens, found.verdicts, strict=True):
+                self._remember(token, verdict)
 
     def due(self, asking: Asking, request: Request) -> int:
         """When something happens although nobody answers: a reminder, or the deadline."""

@@ -252,9 +252,10 @@ def _input(run: RunState, turn: OpenTurn, call: Call, before: int) -> Act:
         "fence": run.standing.fence,
         "request": call.grant and call.grant.request,
         "tainted": run.tainted,
-        "cap": run.level,
         "doubt": call.doubt,
     }
-    edited = {"edited": call.arguments} if call.index in turn.edited else {}
+    bounds: JsonObject = {} if run.level is None else {"cap": run.level}
+    if call.index in turn.edited:
+        bounds["edited"] = call.arguments
     # History leaves out what was not set: only what says something is.
-    return act.model_copy(update={name: value for name, value in told.items() if value} | edited)
+    return act.model_copy(update={name: value for name, value in told.items() if value} | bounds)

@@ -27,6 +27,7 @@ from tenure.workflows.carry import now, should_move
 from tenure.workflows.quick import quick
 
 JTIS_KEPT = 1000
+WORDS_LIMIT = 1000  # characters of a reason
 
 
 class LedgerState(Asking):
@@ -72,7 +73,8 @@ class TrustLedger:
         state = self._state
         state.heard_at = state.heard_at or now()
         while True:
-            if self._reads_at() <= now():
+            reads_at = self._reads_at()
+            if reads_at is not None and reads_at <= now():
                 await self._read()
                 if state.policy is None:
                     return "the agent has no trust="
@@ -135,7 +137,8 @@ class TrustLedger:
         if wanted is not None:
             await self._desk.open(state, wanted)
         else:
-            state.inbox.clear()  # nothing is asked: there is nothing that they could answer
+            await self._desk.late()
+            state.inbox.clear()  # nothing was ever asked: there is nothing that they could answer
 
     def _request(self, ledger: Ledger, proposal: Proposal) -> Request:
         who, payload = (self._state.tenant, self._state.agent), _payload(ledger, proposal)
@@ -154,8 +157,9 @@ class TrustLedger:
 
     async def _wait(self) -> None:
         state = self._state
-        moments = [self._reads_at(), state.heard_at + reading.IDLE]
-        moments += [self._desk.due(state, state.request)] if state.request else []
+        moments = [self._desk.due(state, state.request) if state.request else self._rests_at()]
+        reads_at = self._reads_at()
+        moments += [] if reads_at is None else [reads_at]
         left = timedelta(milliseconds=max(min(moments) - now(), 1))
         nudged, wanted = state.nudged, len(state.wanted)
         try:
@@ -168,17 +172,25 @@ class TrustLedger:
             if state.request is not None:
                 await self._desk.remind(state, state.request)
 
-    def _reads_at(self) -> int:
+    def _reads_at(self) -> int | None:
         """When it looks again: at once when there is more, soon after it heard something, else when somebody says so."""
         state = self._state
         if state.ledger is None or state.more or state.wanted:
             return 0
-        listens = state.nudged or state.heard_at == state.read_at
-        return state.read_at + reading.EVERY if listens else state.heard_at + 2 * reading.IDLE
+        if state.nudged or state.heard_at == state.read_at:
+            return state.read_at + reading.EVERY
+        # What is enough for a step up already is proposed when the cool-down is over, whether or not anything is said by then.
+        cool = trust.cools_at(state.ledger)
+        return cool if state.read_at < cool else None
+
+    def _rests_at(self) -> int:
+        """When it rests if nothing is said: not before the cool-down is over."""
+        state = self._state
+        return max(state.heard_at + reading.IDLE, trust.cools_at(state.ledger) if state.ledger else 0)
 
     def _is_idle(self) -> bool:
         state = self._state
-        return state.request is None and not state.nudged and now() >= state.heard_at + reading.IDLE
+        return state.request is None and not state.nudged and now() >= self._rests_at()
 
     async def _move(self) -> NoReturn:
         self._desk.close()
@@ -202,9 +214,9 @@ class TrustLedger:
     )
     def ask_back(self, *sent: Any) -> None:  # Any: as for `nudge`
         """Somebody wants a level back; people will be asked."""
-        told = [str(one)[:1000] for one in sent] or [""]
+        told = [str(one)[:WORDS_LIMIT] for one in sent[:10]] or [""]
         if told[0] in ("restore", "carry") and len(self._state.wanted) < 10:
-            self._state.wanted.append((told[0], " ".join(told[1:])))
+            self._state.wanted.append((told[0], " ".join(told[1:])[:WORDS_LIMIT]))
 
     @workflow.signal(description="Answer the open request: one compact JWS, as `tenure approve --print` gives it")
     def answer(self, *sent: Any) -> None:  # Any: as for `nudge`

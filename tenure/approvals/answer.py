@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
@@ -19,6 +20,8 @@ from tenure.wire import JsonObject
 TYPE = "tenure-answer+jws"
 TOKEN_LIMIT = 8 * 1024  # characters: a longer token is not even parsed
 GATEWAY = "gateway"  # the `via` of what a gateway signs, and of nothing else
+COMPACT = re.compile(r"[\w-]+\.[\w-]*\.[\w-]*", re.ASCII)  # the form of a compact JWS
+REMARK = 100  # characters that are kept of what has another form
 EDIT = "edit"  # the verdict that carries other arguments
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Check = tuple[bool, str]  # whether it holds, and the reason to refuse when it does not
@@ -48,6 +51,13 @@ def sign(answer: Answer, key: Ed25519PrivateKey, signer: str = "") -> str:
     """The compact JWS of `answer`; `signer` is whose key it is, where that is not the principal's own."""
     claims = answer.model_dump_json(exclude_none=True).encode()
     return jwt.api_jws.encode(claims, key, algorithm="EdDSA", headers={"typ": TYPE, "kid": signer or answer.principal})
+
+
+def heard_as(text: str) -> str:
+    """What is kept of something sent as an answer: all of it if it has the form of one, else a remark."""
+    if len(text) > TOKEN_LIMIT:
+        return f"[{len(text)} characters]"
+    return text if len(text) <= REMARK or COMPACT.fullmatch(text) else f"{text[:REMARK]}… [{len(text)} characters]"
 
 
 def claimed_signer(token: str) -> str:

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tenure.approvals.request import Kind
 from tenure.errors import AnswerRefused, Unavailable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from temporalio.testing import WorkflowEnvironment
 
-    from tenure.approvals.request import Request
+    from tenure.approvals.request import Kind, Request
     from tenure.client.trust import Trusted
     from tenure.testing import Embedded
 
@@ -39,6 +38,15 @@ AWAKE = timedelta(days=7)
 PATIENCE = 60.0  # seconds that anything may take here
 LOOK = 0.05
 SIGNER = "operator"
+INTRODUCTION = (
+    "An agent pays refunds. A script plays Claude and nothing is kept; Temporal, the",
+    "worker, the runs, the verdicts and the signatures are real. The rules:",
+    "  up    +0.1 at success_rate 0.95 of at least 29 judged runs, if people sign it",
+    "  down  -0.2 at error_rate 0.10, or as soon as 3 of 10 fail; nobody is asked",
+    "Between two steps up a day must pass. That day is skipped: the clock of the",
+    "ledger, a workflow, is moved on. A ledger rests after an hour without news, and",
+    "would lose what was skipped: here it stays awake. No rule of trust is changed.",
+)
 AGENT, WHO = "refunds", ("default", "refunds")
 
 
@@ -51,7 +59,15 @@ def demo_trust() -> int:
     """
     from tenure.cli.local import run_until_stopped
 
+    _keep_quiet()
     return run_until_stopped(_demo())
+
+
+def _keep_quiet() -> None:
+    """Ctrl-C reaches the server as well as us: that the worker then misses it is no news."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
 
 
 @dataclass
@@ -85,7 +101,7 @@ class Stage:
 
 async def _demo() -> int:
     from tenure.cli import render
-    from tenure.cli.demo_refunds import SHOP, refunds, script
+    from tenure.cli.demo_refunds import refunds, script
     from tenure.testing import embedded
 
     console, began = render.console(), time.monotonic()
@@ -93,25 +109,30 @@ async def _demo() -> int:
     with _awake():
         async with _skipping() as server, embedded(refunds, claude=script, server=server) as system:
             stage = Stage(system, server, console)
-            for _ in range(STEPS):
-                await _climb(stage)
-            await _pay_alone(stage)
-            SHOP.without_tax = True
-            await _fall(stage)
-            await _be_held(stage)
+            await _play(stage)
             await _conclude(stage, time.monotonic() - began)
     return 0
 
 
+async def _play(stage: Stage) -> None:
+    from tenure.cli.demo_refunds import SHOP
+
+    try:
+        for _ in range(STEPS):
+            await _climb(stage)
+        await _pay_alone(stage)
+        SHOP.without_tax = True
+        await _fall(stage)
+        await _be_held(stage)
+    except asyncio.CancelledError:  # Ctrl-C ends the server as well, and the worker seeks it for a while
+        stage.console.print("\nStopping; this takes some seconds.")
+        raise
+
+
 def _introduce(console: Console) -> None:
     console.print("Tenure demo: trust that is earned, and lost", style="bold")
-    console.print("An agent pays refunds. A script plays Claude, in a store that ends with this demo;")
-    console.print("Temporal, the worker, the runs, the verdicts and the signatures are real. The rules:")
-    console.print("  up    +0.1 at success_rate 0.95, 29 judged runs at least, a person's signature")
-    console.print("  down  -0.2 at error_rate 0.10, or 3 failures of 10; nobody is asked")
-    console.print("One thing is skipped: between two steps a day must pass, and the clock of the ledger's")
-    console.print("workflow is moved on by that day. So that it stays in one piece the ledger does not rest")
-    console.print("here, as it would after an hour without news. No rule is changed.")
+    for line in INTRODUCTION:
+        console.print(line)
 
 
 @contextmanager
@@ -147,6 +168,7 @@ async def _skipping() -> AsyncGenerator[WorkflowEnvironment]:
 
 async def _climb(stage: Stage) -> None:
     """Good runs, a day, a proposal, a signature."""
+    from tenure.approvals.request import Kind
     from tenure.trust import level
 
     before = (await stage.standing()).level
@@ -207,6 +229,7 @@ async def _pay_alone(stage: Stage) -> None:
 
 async def _be_held(stage: Stage) -> None:
     """What the fall is good for: the same has to be asked for again."""
+    from tenure.approvals.request import Kind
     from tenure.cli.demo_refunds import LARGE, refunds
 
     handle = await refunds.start(f"Please refund my order {LARGE}.")
@@ -242,7 +265,7 @@ def _print_card(stage: Stage, request: Request) -> None:
         border_style="yellow",
     )
     render.put(stage.console, card)
-    stage.console.print(f"Nobody is asked here: the local key `{SIGNER}` approves.")
+    stage.console.print(f"Nobody can be asked in this demo: the local key `{SIGNER}` approves.")
 
 
 async def _sign(stage: Stage, request: Request, choice: str = "approve", note: str = "") -> None:
@@ -293,7 +316,8 @@ async def _conclude(stage: Stage, took: float) -> None:
 
     stage.console.print(f"\ntenure trust {AGENT}", style="bold")
     trust_of.print_standing(await stage.standing())
-    stage.console.print(f"\n{stage.made + 2} runs in {took:.0f} s. Nothing of this is kept, and no process stays.")
+    stage.console.print("\nThe dates run ahead by the days that were skipped.")
+    stage.console.print(f"{stage.made + 2} runs in {took:.0f} s. Nothing of this is kept, and no process stays.")
 
 
 def _say(stage: Stage, told: str) -> None:

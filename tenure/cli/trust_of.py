@@ -104,13 +104,27 @@ def _rows(found: Trusted) -> list[tuple[str, str]]:
         ("level", f"{level.shown(found.level)} of at most {level.shown(found.policy.cap)}"),
         ("judged", _judged(found)),
     ]
-    if found.kept is not None and found.kept.ledger.severe:
+    if found.policy.evidence == "point":
+        rows.append(("WARNING", 'evidence="point" takes a rule by its letter: a single good run may be enough'))
+    kept = found.kept.ledger if found.kept else None
+    if kept and kept.severe:
         rows.append(("incident", f"`tenure trust restore {found.agent} --reason ...` asks two people to lift it"))
-    if found.kept is not None and found.kept.ledger.proposal is not None:
-        proposal = found.kept.ledger.proposal
+    if kept and kept.proposal:
+        proposal = kept.proposal
         rows.append(("proposed", f"{level.shown(proposal.to)}, {render.ago(proposal.opened_at)}: {proposal.why}"))
         rows.append(("do", "tenure pending"))
-    return rows + [("next step", _toward(one, found.policy.evidence)) for one in found.toward]
+    return rows + [("next step", told) for told in _next_steps(found)]
+
+
+def _next_steps(found: Trusted) -> list[str]:
+    """What the rules that raise still want; nothing while people are asked, or have to be."""
+    from tenure.trust import level
+
+    if found.kept and (found.kept.ledger.severe or found.kept.ledger.proposal):
+        return []
+    if found.level >= found.policy.cap:
+        return [f"none: {level.shown(found.policy.cap)} is its cap"]
+    return [_toward(one, found.policy.evidence) for one in found.toward]
 
 
 def _judged(found: Trusted) -> str:
@@ -121,14 +135,15 @@ def _judged(found: Trusted) -> str:
 
 
 def _toward(one: Toward, mode: str) -> str:
+    from tenure.cli import render
     from tenure.trust import level
 
     step = f"+{level.shown(one.rule.amount)} at {one.rule.metric} {one.rule.threshold}"
     seen = f"{one.met} of {one.judged} since the last change"
-    sure = f", so at least {one.at_least:.2f} (95 % sure)" if mode == "confident" and one.judged else ""
+    sure = f", so at least {one.at_least:.3f} (95 % sure)" if mode == "confident" and one.judged else ""
     if one.more is None:
         return f"{step}: {seen}{sure}; too many failed, newer runs must take their place"
-    missing = f"; {one.more} more good ones" if one.more else "; enough, after the cool-down of a day"
+    missing = f"; {render.count(one.more, 'more good run')}" if one.more else "; enough, after the cool-down of a day"
     return f"{step}: {seen}{sure}{missing}"
 
 

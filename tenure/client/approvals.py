@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from tenure.approvals.answer import EDIT, GATEWAY, TOKEN_LIMIT, Answer, sign
+from tenure.approvals.answer import EDIT, GATEWAY, TOKEN_LIMIT, Answer, heard_as, sign
 from tenure.approvals.digest import digest, request_digest
 from tenure.approvals.request import Request, Verdict
 from tenure.client.connected import Connected
@@ -92,7 +92,7 @@ class Approvals:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise NotFound(f"run {request.workflow} is over: nothing waits for this answer") from error
             raise TemporalUnavailable(f"the answer did not reach {request.workflow}: {error.message}") from error
-        name = hashlib.sha256(token.encode()).hexdigest()
+        name = hashlib.sha256(heard_as(token).encode("utf-8", "replace")).hexdigest()
         deadline = time.monotonic() + wait
         store = self.system.require_store()
         while time.monotonic() < deadline:

@@ -109,7 +109,7 @@ class Runs:
                 agent=agent,
                 fingerprint=fingerprint,
                 tenant=tenant,
-                user=options.get("user"),
+                user=options.get("user") or parent.user,
                 role=options.get("role"),
                 state=_state(options.get("state") or {}),
                 context=_context([context] if isinstance(context, str) else list(context or [])),

@@ -23,7 +23,7 @@ from tenure.trust import level
 from tenure.trust.config import Permit, Step
 from tenure.trust.evidence import bound, missing, speaking, tally
 from tenure.trust.grammar import parse
-from tenure.trust.ledger import Change, Policy
+from tenure.trust.ledger import Change, Policy, level_for
 from tenure.wire import JsonObject
 
 STAMPED = 20  # approvals by one person before their speed says anything
@@ -58,8 +58,11 @@ class Trusted:
 
     @property
     def level(self) -> int:
-        """In tenths."""
-        return self.kept.level if self.kept else min(self.policy.initial, self.policy.cap)
+        """In tenths, of the build that is served now: its ledger may not have heard of it yet."""
+        first = min(self.policy.initial, self.policy.cap)
+        if self.kept is None:
+            return first
+        return level_for(self.kept.level, self.kept.fingerprint, self.policy.fingerprint, first)
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,13 @@ class TrustOf:
     async def ask_back(self, agent: str, tenant: str, kind: str, why: str) -> None:
         """Have people asked to give back what a severe incident (`restore`) or a rebuild (`carry`) took.
 
-        Raises BadInput for another kind or without a reason, NotFound when the agent has no living ledger.
+        Raises BadInput for another kind, without a reason, or where nothing was taken, NotFound for an agent without a ledger.
         """
         if kind not in ("restore", "carry") or not why.strip():
             raise BadInput(
                 f"{kind!r} with reason {why!r}: write restore or carry, and say why in words that people can judge"
             )
+        _check_taken(await self.standing(agent, tenant), kind)
         ledger = self.system.temporal.get_workflow_handle(judging.ledger_id(tenant, agent))
         try:
             await judging.nudge(
@@ -123,6 +127,22 @@ class TrustOf:
             await ledger.signal("ask_back", args=[kind, why])
         except RPCError as error:
             raise NotFound(f"{agent} has no ledger of trust for tenant {tenant}: {error.message}") from error
+
+
+def _check_taken(found: Trusted, kind: str) -> None:
+    """Raise unless there is something to give back, as far as the store knows: of a new build the ledger may not have heard."""
+    kept = found.kept
+    if kept is None:
+        raise NotFound(f"{found.agent} has no ledger of trust for tenant {found.tenant}: nobody judged any run of it")
+    if kind == "restore" and not kept.ledger.severe:
+        raise BadInput(f"{found.agent} has nothing to restore for tenant {found.tenant}: no severe incident stands")
+    if kind == "carry" and kept.ledger.severe:
+        raise BadInput(
+            f"a severe incident of {found.agent} stands: `tenure trust restore {found.agent}` lifts it first"
+        )
+    is_known = kept.fingerprint == found.policy.fingerprint
+    if kind == "carry" and is_known and min(kept.ledger.earned, found.policy.cap) <= kept.level:
+        raise BadInput(f"{found.agent} has nothing to carry over: no other build of it had earned more")
 
 
 def _policy(db: Connection, agent: str) -> Policy:

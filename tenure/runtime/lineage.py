@@ -1,6 +1,7 @@
 """Lineage: what a run that is started from inside another run's tool takes over from it.
 
-Rules of this file: it only narrows. A child never has more trust than its parent, and what taints the parent taints the child.
+Rules of this file: it only narrows. A child never has more trust than its parent, what taints the parent taints the child, and
+where the tool names nobody else it is the same person's run: who may not approve the one may not approve the other.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Lineage:
-    """Of the run whose tool is running: whether it is tainted, and its level (tenths; None: it has no `trust`)."""
+    """Of the run whose tool is running: whether it is tainted, its level (tenths; None: it has no `trust`), and whose it is."""
 
     tainted: bool = False
     cap: int | None = None
+    user: str | None = None
 
 
 _current: contextvars.ContextVar[Lineage] = contextvars.ContextVar("tenure_lineage")
@@ -29,9 +31,9 @@ def current() -> Lineage:
 
 
 @contextmanager
-def of(*, tainted: bool, cap: int | None) -> Generator[None]:
+def of(*, tainted: bool, cap: int | None, user: str | None) -> Generator[None]:
     """Within the block, started runs descend from this one."""
-    token = _current.set(Lineage(tainted, cap))
+    token = _current.set(Lineage(tainted, cap, user))
     try:
         yield
     finally:

@@ -76,10 +76,14 @@ def by_role(case: Case) -> Decision:
 
 
 def by_effect(case: Case) -> list[Decision]:
-    """Without `trust`: what cannot be undone, or gives somebody power, asks; so does everything once an operator has set a cap."""
+    """Without `trust`: what cannot be undone, or gives somebody power, asks; so does every change once the level is bounded."""
     asks: list[Decision] = [Ask(f"{case.tool} is {case.effect}")] if case.effect in ASKING else [Allow()]
-    if case.standing.cap < MOST and case.effect != READ:
-        asks.append(Ask(f"an operator has capped the level at {shown(case.standing.cap)}"))
+    for cap, whose in (
+        (case.standing.cap, "an operator's cap"),
+        (case.cap, "the level of the run that started this one"),
+    ):
+        if cap < MOST and case.effect != READ:
+            asks.append(Ask(f"{whose} is {shown(cap)}, and without trust= nothing says what that allows"))
     return asks
 
 

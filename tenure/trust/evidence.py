@@ -111,12 +111,12 @@ def digest(evidence: Evidence) -> str:
 
 def rise(evidence: Evidence, rules: Iterable[Step], mode: Mode) -> Step | None:
     """The rule by which a step up may be proposed, the largest step first."""
-    most = min(len(evidence.judged) + len(evidence.praised), WINDOW)
-    failed = sum(not one.good for one in evidence.judged.values())
-    steps = [rule for rule in _largest_first(rules, "increment") if is_enough(rule, most, failed, mode)]
-    if not steps:  # at best it is not enough: mostly so, and soon found out
-        return None
-    runs = speaking(evidence)
+    # At best it is mostly not enough, which is soon found out; failures that others may push out of the window do not count here.
+    most = len(evidence.judged) + len(evidence.praised)
+    sure = islice(evidence.judged.values(), max(most + len(evidence.faults) - WINDOW, 0), None)
+    failed = sum(not one.good for one in sure)
+    steps = [rule for rule in _largest_first(rules, "increment") if is_enough(rule, min(most, WINDOW), failed, mode)]
+    runs = speaking(evidence) if steps else []
     return next((rule for rule in steps if is_enough(rule, *tally(rule, runs), mode)), None)
 
 

@@ -157,6 +157,11 @@ def propose(ledger: Ledger, policy: Policy, at: int) -> Ledger:
     return _asked(ledger, "rise", min(ledger.level + rule.amount, policy.cap), _grounds(rule, ledger), at)
 
 
+def cools_at(ledger: Ledger) -> int:
+    """From when on a step up may be proposed."""
+    return max(ledger.changed_at, ledger.ended_at) + COOL_DOWN
+
+
 def ask_back(ledger: Ledger, policy: Policy, kind: Literal["restore", "carry"], why: str, at: int) -> Ledger:
     """Propose to give back what an incident (`restore`) or another build (`carry`) took; nothing happens where none did."""
     to = min(ledger.earned, policy.cap)
@@ -204,10 +209,9 @@ def _heard(ledger: Ledger, policy: Policy, word: Judged, at: int) -> Ledger:
     heard = add(ledger.evidence, word)
     if heard is ledger.evidence:
         return ledger
-    if ledger.proposal is not None and (not word.good or word.run in ledger.evidence.faults):
-        ledger = withdraw(ledger, f"run {word.run} was not good", at)
-        heard = add(ledger.evidence, word)  # what ends a proposal is not used up with it
-    return _checked(_with(ledger, evidence=heard), policy, at)
+    new = not word.good and word.run not in ledger.evidence.failed
+    ledger = _with(ledger, evidence=heard)
+    return _checked(withdraw(ledger, f"run {word.run} was not good", at) if new else ledger, policy, at)
 
 
 def _checked(ledger: Ledger, policy: Policy, at: int) -> Ledger:

@@ -15,6 +15,7 @@ from tenure.errors import BadInput
 from tenure.trust import level
 from tenure.trust.grammar import parse
 from tenure.trust.limits import RateLimit
+from tenure.trust.pattern import matches
 from tenure.wire import JsonObject, Wire
 
 EVERY = "*"  # as tenant or agent: all of them
@@ -33,7 +34,10 @@ class Restriction(Wire):
 
 
 class Standing(Wire):
-    """What is restricted now. `cap` is in tenths; `halted` says why nothing at all may be done; `denied` holds permissions."""
+    """What is restricted now. `cap` is in tenths; `halted` says why nothing at all may be done; `denied` holds permissions.
+
+    `limits` are under the words they were written with: two on the same tools hold side by side.
+    """
 
     fence: int = 0
     halted: str = ""
@@ -68,13 +72,19 @@ def fold(fence: int, restrictions: Iterable[Restriction]) -> Standing:
         halted="; ".join(halts),
         denied=[one.value for one in told if one.kind == "deny"],
         cap=min((level.read("cap", one.value) for one in told if one.kind == "cap"), default=level.MOST),
-        limits=dict(_limit(one.value) for one in told if one.kind == "limit"),
+        limits={one.value: _limit(one.value)[1] for one in told if one.kind == "limit"},
     )
 
 
 def denies(standing: Standing, tool: str, arguments: JsonObject) -> list[str]:
     """The permissions among the denied ones that mean this call."""
     return [told for told in standing.denied if parse(told).means(tool) and parse(told).restricts(arguments)]
+
+
+def limits_on(standing: Standing, tool: str) -> list[tuple[str, RateLimit]]:
+    """The limits that count calls of `tool`, each with its pattern."""
+    told = [(written.partition("=")[0], limit) for written, limit in standing.limits.items()]
+    return [(pattern, limit) for pattern, limit in told if matches(pattern, tool)]
 
 
 def _limit(value: str) -> tuple[str, RateLimit]:

@@ -79,21 +79,21 @@ async def test_an_approver_needs_every_role_that_is_asked_for(store: Store, db: 
     known(db, "bob", roles=["finance"])
     known(db, "carol", roles=["legal", "finance"])
     known(db, "olga", roles=["*"])
-    both = request(roles=["finance", "legal"])
+    both = request(roles=["finance", "legal"], quorum=9)
     assert await refusal(store, both, token("bob")) == "'bob' is not vouched for as 'legal'"
     assert (await verdict(store, both, token("carol"))).accepted
     assert (await verdict(store, both, token("olga"))).accepted
-    assert (await verdict(store, request(id="req-1", roles=["finance"]), token("bob"))).accepted
+    assert (await verdict(store, request(id="req-1", roles=["finance"], quorum=9), token("bob"))).accepted
 
 
 async def test_only_the_ways_that_a_request_names_count(store: Store, db: Connection) -> None:
     known(db, "bob")
     known(db, "web", gateway=True)
-    only = request(via=["gateway"])
+    only = request(via=["gateway"], quorum=9)
     assert await refusal(store, only, token("bob")) == "an answer via 'cli' does not count: only via gateway"
     assert (await verdict(store, only, token("bob", "web"))).accepted
     assert "via 'pigeon'" in await refusal(store, request(via=["cli", "gateway"]), token("bob", via="pigeon"))
-    assert (await verdict(store, request(), token("bob", via="pigeon", verdict="deny"))).accepted
+    assert (await verdict(store, request(quorum=9), token("bob", via="pigeon", verdict="deny"))).accepted
 
 
 # Gateways

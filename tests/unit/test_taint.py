@@ -110,6 +110,25 @@ def test_a_part_of_a_word_and_words_that_every_text_holds_are_not_covered(value:
     assert not KNOWN.cover(value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("pre- and post-", "pre"),
+        ("write to bob@x.example", "https://bob@x.example"),
+        ("1,200 units", "200"),
+        ("1,200 units", "1"),
+        ("see .bashrc", "bashrc"),
+        ("a/b", "a/"),
+    ],
+)
+def test_a_piece_that_punctuation_cuts_off_is_not_covered(text: str, value: str) -> None:
+    assert not texts_in([text]).cover(value)
+
+
+def test_every_place_in_a_text_counts() -> None:
+    assert texts_in(["Bobby, bob-cat and Bob"]).cover("Bob")
+
+
 def test_a_value_is_never_put_together_from_several_sources() -> None:
     assert not texts_in(["bob", "smith"]).cover("bob smith")
     assert texts_in(["bob smith"]).cover("bob smith")
@@ -181,6 +200,9 @@ def test_a_number_is_the_same_however_it_is_written(number: Any) -> None:
         ("javascript:alert(1)", "javascript:alert(1"),
         ("connect to 10.1.2.3:80", "10.1.2.3:80"),
         ("ftp://x/y", "ftp://x/y"),
+        ("open \\\\evil\\share now", "\\\\evil\\share"),
+        ("see _evil.example_ or", "evil.example"),
+        ("see *evil.example*", "evil.example"),
         ("pay US133000000121212121212", "US133000000121212121212"),
         ("pay GB33 BUKB 2020 1555 5555 55 today", "GB33 BUKB 2020 1555 5555 55"),
         ("call +1 (555) 010-9999", "+1 (555) 010-9999"),
@@ -273,6 +295,12 @@ def test_what_comes_from_trusted_text_or_the_schema_is_not_asked_about(arguments
 def test_what_comes_from_elsewhere_is_asked_about(arguments: dict[str, Json], doubt: str) -> None:
     [told] = SEND.doubts(arguments, ASKED.cover)
     assert told.startswith(doubt)
+
+
+def test_a_number_is_not_the_boolean_that_the_schema_names() -> None:
+    switch = Sinks("switch", None, {"properties": {"on": {"type": "boolean", "default": True}}})
+    assert switch.doubts({"on": True}, ASKED.cover) == []
+    assert switch.doubts({"on": 1}, ASKED.cover) != []
 
 
 def test_without_sinks_named_every_argument_is_one_and_with_none_named_all_is_content() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from tenure.approvals.request import Request, Verdict
 
 DDL = (
@@ -16,7 +18,7 @@ DDL = (
     """CREATE TABLE answers (
         token_hash TEXT NOT NULL, request TEXT NOT NULL, workflow TEXT NOT NULL, jti TEXT NOT NULL, principal TEXT NOT NULL,
         accepted INTEGER NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL,
-        PRIMARY KEY (token_hash, request)) WITHOUT ROWID""",
+        token TEXT NOT NULL DEFAULT '', PRIMARY KEY (token_hash, request)) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX answers_once ON answers (jti) WHERE accepted = 1",
 )
 
@@ -49,7 +51,7 @@ def close_run(db: sqlite3.Connection, workflow: str, at: int) -> None:
 def pending(db: sqlite3.Connection) -> list[Request]:
     """Every open request, the oldest first."""
     rows = db.execute("SELECT body FROM requests WHERE closed_at IS NULL ORDER BY opened_at, id")
-    return [Request.model_validate_json(row[0]) for row in rows]
+    return [request for row in rows if (request := _readable(row[0])) is not None]
 
 
 def find_request(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]]:
@@ -59,7 +61,7 @@ def find_request(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]
         " OR (closed_at IS NULL AND (workflow = ?1 OR workflow GLOB '*:run:*:' || ?1 || '*')) LIMIT 10",
         (part,),
     )
-    return [(Request.model_validate_json(row[0]), bool(row[1])) for row in rows]
+    return [(request, bool(row[1])) for row in rows if (request := _readable(row[0])) is not None]
 
 
 def is_open(db: sqlite3.Connection, request: str) -> bool:
@@ -70,7 +72,23 @@ def is_open(db: sqlite3.Connection, request: str) -> bool:
 def approved(db: sqlite3.Connection, request: str) -> Request | None:
     """The request of that id, if it ended with an approval."""
     row = db.execute("SELECT body FROM requests WHERE id = ? AND choice = 'approve'", (request,)).fetchone()
-    return None if row is None else Request.model_validate_json(row[0])
+    return None if row is None else _readable(row[0])
+
+
+def approvals_of(db: sqlite3.Connection, request: str) -> list[str]:
+    """The tokens by which a request was approved; whether they are genuine, nobody but a signature says."""
+    rows = db.execute(
+        "SELECT token FROM answers WHERE request = ? AND accepted = 1 AND token <> '' ORDER BY at, token_hash",
+        (request,),
+    )
+    return [row[0] for row in rows]
+
+
+def is_settled(db: sqlite3.Connection, request: str, quorum: int) -> bool:
+    """Whether the answers accepted so far decide the request, even if its run has not followed them yet."""
+    given = [answer.verdict for answer in _given(db, request) if answer.verdict.accepted]
+    approvals = {verdict.principal for verdict in given if verdict.choice == "approve"}
+    return len(approvals) >= quorum or any(verdict.choice != "approve" for verdict in given)
 
 
 def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
@@ -93,13 +111,15 @@ def used(db: sqlite3.Connection, jti: str) -> bool:
     return db.execute("SELECT 1 FROM answers WHERE jti = ? AND accepted = 1", (jti,)).fetchone() is not None
 
 
-def record_answer(db: sqlite3.Connection, token_hash: str, request: Request, verdict: Verdict, at: int) -> None:
-    """Keep what became of an answer."""
+def record_answer(
+    db: sqlite3.Connection, token_hash: str, request: Request, verdict: Verdict, at: int, token: str = ""
+) -> None:
+    """Keep what became of an answer, and the `token` of one that counts: it proves itself."""
     db.execute(
-        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             token_hash, request.id, request.workflow, verdict.jti, verdict.principal, int(verdict.accepted),
-            verdict.reason, verdict.model_dump_json(), at,
+            verdict.reason, verdict.model_dump_json(), at, token,
         ),
     )  # fmt: skip
 
@@ -127,14 +147,9 @@ def of_run(db: sqlite3.Connection, workflow: str) -> list[Asked]:
     """Every request of a run, in order."""
     rows = db.execute("SELECT * FROM requests WHERE workflow = ? ORDER BY opened_at, id", (workflow,))
     return [
-        Asked(
-            Request.model_validate_json(row["body"]),
-            row["closed_at"],
-            row["choice"],
-            row["principal"],
-            _given(db, row["id"]),
-        )
+        Asked(request, row["closed_at"], row["choice"], row["principal"], _given(db, row["id"]))
         for row in rows
+        if (request := _readable(row["body"])) is not None
     ]
 
 
@@ -153,3 +168,11 @@ def answers_to(db: sqlite3.Connection, workflow: str) -> list[Verdict]:
     """Every answer a run was given, in the order of arrival."""
     rows = db.execute("SELECT body FROM answers WHERE workflow = ? ORDER BY at", (workflow,))
     return [Verdict.model_validate_json(row[0]) for row in rows]
+
+
+def _readable(body: str) -> Request | None:
+    """The request, unless somebody has written something else there: what cannot be read hides no other."""
+    try:
+        return Request.model_validate_json(body)
+    except ValidationError:
+        return None

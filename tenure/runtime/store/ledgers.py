@@ -70,14 +70,15 @@ def of_agent(db: sqlite3.Connection, agent: str) -> list[Kept]:
 
 
 def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_to: int, at: int) -> None:
-    """The ledger stands so now; the changes it tells of are added to those before, once."""
+    """The ledger stands so now, unless a later one stands that gives no more; its changes are added to those before, once."""
     for number, change in enumerate(ledger.changes):
         _add(db, tenant, agent, change, f"{tenant}:{agent}:{ledger.epoch}:{read_to}:{change.at}:{number}")
     body = ledger.model_copy(update={"changes": []}).model_dump_json()
     db.execute(
         "INSERT INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET level = excluded.level,"
         " fingerprint = excluded.fingerprint, epoch = excluded.epoch, read_to = excluded.read_to, body = excluded.body,"
-        " at = excluded.at",
+        " at = excluded.at WHERE (excluded.epoch, excluded.read_to) >= (ledgers.epoch, ledgers.read_to)"
+        " OR excluded.level < ledgers.level",
         (tenant, agent, ledger.level, ledger.fingerprint, ledger.epoch, read_to, body, at),
     )
 

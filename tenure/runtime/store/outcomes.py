@@ -98,5 +98,5 @@ def unread(db: sqlite3.Connection, names: list[str], before: int) -> list[tuple[
 
 
 def drop_nudge(db: sqlite3.Connection, who: tuple[str, str]) -> None:
-    """The ledger was not told after all."""
-    db.execute("DELETE FROM nudges WHERE tenant = ? AND agent = ?", who)
+    """The ledger was not told after all: it is due at once, and `unread` finds it."""
+    db.execute("UPDATE nudges SET at = 0 WHERE tenant = ? AND agent = ?", who)
