@@ -1,0 +1,109 @@
+"""Approvals: whose answers count, what an approval covers, and what is looked at once more before an effect begins."""
+
+# ruff: noqa: E501  # lines of other files, as they stand there
+
+from __future__ import annotations
+
+from tests.mutations.mutant import (
+    ANSWERS,
+    APPROVALS,
+    FORGERY,
+    RESTRICTIONS,
+    SECOND,
+    TERMS,
+    TIMING,
+    TOOL_POLICY,
+    Mutant,
+)
+
+PERMIT, JOB, ACT = "activities/permit.py", "activities/job.py", "activities/act.py"
+VERIFY, ANSWER = "activities/verify.py", "tenure/approvals/answer.py"
+REGISTRY, APPROVER = "tenure/runtime/approving.py", "tenure/approvals/approvers.py"
+REQUESTS, ASK, CARD = "tenure/runtime/store/approvals.py", "workflows/ask.py", "workflows/approval.py"
+NO_FORGERY = (f"{FORGERY}::test_no_forgery_counts_each_is_recorded_and_a_genuine_answer_still_does",)
+MACHINE = "tests/unit/test_gate_machine.py"
+
+
+def permit(name: str, old: str, new: str) -> Mutant:
+    return Mutant(name, PERMIT, old, new, (SECOND,))
+
+
+def answer(name: str, old: str, new: str) -> Mutant:
+    return Mutant(name, ANSWER, old, new, NO_FORGERY)
+
+
+MUTANTS = (
+    permit("permit: fence", "if standing.fence > job.ask.fence:", "if False:"),
+    permit("permit: denial", "        case Deny(reason=why):\n            return Stale(why, standing)", "        case Deny():\n            return None"),
+    permit("permit: ask", 'return Stale(f"{why}; {missing}", standing) if missing else None', "return None"),
+    permit("permit: same run", "asked.workflow != job.workflow or ", ""),
+    permit("permit: card looked up", " or not _is_about(asked, job):", ":"),
+    permit("permit: card unaltered", 'asked.id == f"req-{bound[:16]}" and ', ""),
+    permit("permit: epoch", "asked.epoch == job.ask.fence and ", ""),
+    permit("permit: payload", " and asked.epoch == job.ask.fence and shown", " and asked.epoch == job.ask.fence"),
+    permit("permit: quorum", 'return "" if len(people) >= needed', 'return "" if people'),
+    permit("permit: quorum shown", "needed = max(asked.quorum, terms.quorum)", "needed = terms.quorum"),
+    permit("permit: quorum now", "needed = max(asked.quorum, terms.quorum)", "needed = asked.quorum"),
+    permit("permit: live approver", "    except AnswerRefused:\n        return False", "    except AnswerRefused:\n        return True"),
+    permit("permit: roles", "job.run.tenant, terms.roles)", "job.run.tenant, [])"),
+    permit("permit: own run", "return not is_same(principal, job.run.user)", "return True"),
+    permit("permit: restrictions", "        standing=standing,\n", ""),
+    permit("permit: taint", "        taint=job.taint,\n", ""),
+    permit("permit: doubt", "        doubt=job.doubt,\n", ""),
+    permit("permit: parent's cap", 'bounds = {} if job.ask.cap is None else {"cap": job.ask.cap}', "bounds = {}"),
+    Mutant("permit: role", PERMIT, "if agent.roles else None", "if False else None", (SECOND,)),
+    Mutant("approved means approved", REQUESTS, "WHERE id = ? AND choice = 'approve'", "WHERE id = ?", (SECOND,)),
+    Mutant("different people", REQUESTS, 'return list(dict.fromkeys(v.principal for v in given if v.accepted and v.choice == "approve"))', 'return [v.principal for v in given if v.accepted and v.choice == "approve"]', (SECOND,)),
+    Mutant("who denied approves not", REQUESTS, 'if v.accepted and v.choice == "approve"))', "if v.accepted))", (SECOND,)),
+    Mutant("refused approves not", REQUESTS, 'if v.accepted and v.choice == "approve"))', 'if v.choice == "approve"))', (SECOND,)),
+    Mutant("job: digest", JOB, "if bound != ask.digest or ", "if ", (SECOND,)),
+    Mutant("job: edit asks", JOB, "if self.ask.edited is not None else self.ask.doubt", "if False else self.ask.doubt", (SECOND,)),
+    Mutant("job: taint", JOB, 'turn.get("taint", {}).get(str(ask.call), "")', '""', (SECOND,)),
+    Mutant("effect: which policy", JOB, "            policy=self.agent.fingerprint,\n", "", (SECOND,)),
+    Mutant("effect: which fence", JOB, "            fence=self.ask.fence,\n", "", (MACHINE, RESTRICTIONS)),
+    Mutant("effect: which request", JOB, "            request=self.ask.request,\n", "", (SECOND,)),
+    Mutant("begin: permit", ACT, "(permit(db, job, root) or _take(db, job)) if begins", "_take(db, job) if begins", (MACHINE, RESTRICTIONS)),
+    Mutant("begin: rate limit", ACT, "(permit(db, job, root) or _take(db, job)) if begins", "permit(db, job, root) if begins", (TOOL_POLICY, RESTRICTIONS)),
+    Mutant("read: rate limit", ACT, "lambda db: permit(db, job, self.to.root) or _take(db, job))", "lambda db: permit(db, job, self.to.root))", (TOOL_POLICY,)),
+    Mutant("read: permit", ACT, "        if stale is not None or not limits:\n            return stale", "        if not limits:\n            return None", (RESTRICTIONS, TIMING, TERMS)),
+    Mutant("operator's limit", ACT, "*(one for one in set_now if matches(one[0], job.tool.name))", "", (RESTRICTIONS,)),
+    Mutant("decide: halt", "activities/decide.py", "            if held.halted:\n", "            if False:\n", (RESTRICTIONS,)),
+    answer("verify: signature", 'payload = jwt.api_jws.decode(token, key, algorithms=["EdDSA"])', 'payload = jwt.api_jws.decode(token, options={"verify_signature": False})'),
+    answer("verify: kind of token", "if header.get(\"typ\") != TYPE or header.get(\"alg\") != \"EdDSA\":", "if False:"),
+    answer("verify: in own name", "yield gates or answer.principal == name,", "yield True,"),
+    answer("verify: digest", "yield answer.digest == request.digest,", "yield True,"),
+    answer("verify: request", "yield answer.request == request.id,", "yield True,"),
+    answer("verify: choice", "yield answer.verdict in request.choices,", "yield True,"),
+    answer("verify: edit apart", "yield edits or answer.edit is None,", "yield True,"),
+    answer("verify: expiry", "yield answer.exp * 1000 > at,", "yield True,"),
+    answer("verify: own run", "yield not is_same(answer.principal, request.user),", "yield True,"),
+    Mutant("own run in capitals", APPROVER, '(user or "").strip().casefold()', '(user or "")', (SECOND, ANSWERS)),
+    answer("verify: gateway says so", "yield not gates or answer.via == GATEWAY,", "yield True,"),
+    answer("verify: no gateway", "yield gates or answer.via != GATEWAY,", "yield True,"),
+    Mutant("verify: way", ANSWER, "yield not request.via or answer.via in request.via,", "yield True,", (ANSWERS,)),
+    Mutant("verify: edit given", ANSWER, "yield not edits or answer.edit is not None,", "yield True,", (ANSWERS,)),
+    Mutant("verify: edit usable", ANSWER, "        _usable(answer.edit)\n", "        pass\n", (ANSWERS,)),
+    Mutant("verify: deadline", ANSWER, "yield request.deadline == 0 or at <= request.deadline,", "yield True,", (FORGERY, TIMING)),
+    Mutant("verify: did-not in time", ANSWER, 'answer.verdict != "did-not" or at >= request.did_not_from,', "True,", ("tests/scenarios/test_in_doubt.py",)),
+    Mutant("verify: root", APPROVER, 'jwt.api_jws.decode(statement, root, algorithms=["EdDSA"])', 'jwt.api_jws.decode(statement, options={"verify_signature": False})', (SECOND,)),
+    Mutant("verify: whose statement", REGISTRY, "    if found.principal != row.principal:\n", "    if False:\n", NO_FORGERY),
+    Mutant("verify: revoked", REGISTRY, "    if row is None or row.revoked_at is not None:\n        raise", "    if row is None:\n        raise", NO_FORGERY),
+    Mutant("verify: tenant", REGISTRY, "    if not found.answers_for(tenant):", "    if False:", NO_FORGERY),
+    Mutant("verify: roles", REGISTRY, "    if lacking:", "    if False:", NO_FORGERY),
+    Mutant("verify: gateway is nobody", REGISTRY, "    if found.gateway:\n", "    if False:\n", (SECOND, *NO_FORGERY)),
+    Mutant("verify: jti once", VERIFY, "if approvals.used(db, answer.jti):", "if False:", (FORGERY,)),
+    Mutant("verify: still open", VERIFY, "if not approvals.is_open(db, request.id):", "if False:", (TIMING, APPROVALS)),
+    Mutant("verify: another person", VERIFY, 'if answer.verdict == "approve" and person in approvals.approved_by(db, request.id):', "if False:", (APPROVALS,)),
+    Mutant("asked too much", VERIFY, "return asked >= ASKS_PER_APPROVER_HOUR * max(len(people), 1)", "return False", (f"{TERMS}::test_approvers_who_are_asked_too_much_are_asked_later",)),
+    Mutant("ask: accepted only", ASK, "if not verdict.accepted or verdict.jti in self._mail.jtis:", "if verdict.jti in self._mail.jtis:", (APPROVALS,)),
+    Mutant("ask: jti once", ASK, "if not verdict.accepted or verdict.jti in self._mail.jtis:", "if not verdict.accepted:", (APPROVALS, FORGERY)),
+    Mutant("ask: different people", ASK, "if verdict.principal not in asking.approvals:", "if True:", (APPROVALS, FORGERY)),
+    Mutant("ask: quorum", ASK, "if len(asking.approvals) < request.quorum:", "if False:", (APPROVALS,)),
+    Mutant("asks of a run", CARD, "if run.asks >= ASKS_PER_RUN and turn.request is None:", "if False:", (f"{TERMS}::test_a_run_that_asks_on_and_on_is_parked_until_somebody_looks_at_it",)),
+    Mutant("card: same terms", CARD, "if asks and terms_of(run.agent.tools[call.tool], call.arguments) == terms:", "if asks:", (f"{TERMS}::test_calls_on_different_terms_have_cards_of_their_own",)),
+    Mutant("card: only what asks", CARD, "isinstance(ruling_on(run, call), Ask) and not call.doubt", "not call.doubt", (TERMS,)),
+    Mutant("card: doubt is alone", CARD, "    if first.doubt:\n        return found", "    if False:\n        return found", (TERMS, "tests/scenarios/test_in_doubt.py", MACHINE)),
+    Mutant("card: time-out halts", CARD, 'case "expired" if terms.on_timeout == "halt":', 'case "expired" if False:', (f"{TERMS}::test_when_nobody_answers_in_time_the_terms_say_what_follows",)),
+    Mutant("stale: grants dropped", "workflows/call.py", "    turn.grants = {of: grant for of, grant in turn.grants.items() if grant.fence == run.standing.fence}\n", "", (f"{RESTRICTIONS}::test_what_was_approved_before_a_halt_is_asked_again_after_it", TIMING, MACHINE)),
+    Mutant("terms are signed", ASK, 'payload = {**payload, "why": why, **_unusual(terms)}', 'payload = {**payload, "why": why}', (f"{TERMS}::test_the_strictest_of_the_terms_that_mean_a_call_counts_and_is_signed",)),
+)  # fmt: skip
