@@ -4,10 +4,22 @@
 
 from __future__ import annotations
 
-from tests.mutations.mutant import CHAIN, FACTS, LAWS_OF_RESTRICTIONS, LAWS_OF_TERMS, RESTRICTIONS, Mutant
+from tests.mutations.mutant import (
+    CHAIN,
+    FACTS,
+    LAWS_OF_RESTRICTIONS,
+    LAWS_OF_TERMS,
+    PROPERTIES,
+    RESTRICTIONS,
+    SECOND,
+    TIMING,
+    Mutant,
+)
+from tests.mutations.mutant import TERMS as TERMS_IN_RUNS
 
 CHECKS, GRAMMAR, GATE = "tenure/trust/checks.py", "tenure/trust/grammar.py", "workflows/gate.py"
 FOLD, TERMS, RULING = "tenure/trust/restrictions.py", "tenure/trust/terms.py", "tenure/trust/ruling.py"
+LEVEL = f"{PROPERTIES}::test_the_level_of_a_run_is_the_lowest_of_its_agents_its_parents_and_an_operators"
 GRAMMAR_TESTS = ("tests/unit/test_grammar.py", "tests/unit/test_cedar.py")
 
 
@@ -28,7 +40,8 @@ MUTANTS = (
     checks("operator's denial", "in denies(case.standing, case.tool, case.arguments)", "in []"),
     checks("role", "return Deny(f\"the role {case.role!r} may not use {case.tool}\")", "return Allow()"),
     checks("effect asks", "if case.effect in ASKING else [Allow()]", "if False else [Allow()]"),
-    checks("cap without trust", "if case.standing.cap < MOST and case.effect != READ:", "if False:"),
+    checks("operator's cap, no trust", '        (case.standing.cap, "an operator\'s cap"),\n', ""),
+    Mutant("parent's cap, no trust", CHECKS, '        (case.cap, "the level of the run that started this one"),\n', "", (SECOND,)),
     checks("rule denies", 'Deny(f"{told.permission} is denied") if', "Allow() if"),
     checks("rule asks", 'else Ask(f"{told.permission} is always asked")', "else Allow()"),
     checks("no level allows", 'return Deny(f"no level of trust allows {tool}")', "return Allow()"),
@@ -64,7 +77,7 @@ MUTANTS = (
     Mutant("fold: lowest cap", FOLD, "cap=min((level.read", "cap=max((level.read", LAWS_OF_RESTRICTIONS),
     Mutant("fold: halts", FOLD, 'halted="; ".join(halts)', 'halted=""', LAWS_OF_RESTRICTIONS),
     Mutant("fold: denials", FOLD, 'denied=[one.value for one in told if one.kind == "deny"]', "denied=[]", LAWS_OF_RESTRICTIONS),
-    Mutant("fold: limits", FOLD, 'if one.kind == "limit"),', "if False),", LAWS_OF_RESTRICTIONS),
+    Mutant("fold: limits", FOLD, 'if one.kind == "limit"},', "if False},", LAWS_OF_RESTRICTIONS),
     terms("terms: quorum", "quorum=max(one.quorum for one in told)", "quorum=min(one.quorum for one in told)"),
     terms("terms: roles", "roles=sorted({role for one in told for role in one.roles})", "roles=[]"),
     terms("terms: deadline", "deadline=min(one.deadline for one in told),", "deadline=max(one.deadline for one in told),"),
@@ -76,9 +89,15 @@ MUTANTS = (
     Mutant("taint monotone", "workflows/turn.py", "run.tainted = run.tainted or turn.tainted", "run.tainted = turn.tainted", (CHAIN,)),
     Mutant("child: taint", "tenure/client/runs.py", "tainted=parent.tainted or", "tainted=", (CHAIN,)),
     Mutant("child: message", "workflows/turn.py", 'asked.model_copy(update={"untrusted": True}) if run.request.tainted else asked', "asked", (CHAIN,)),
+    Mutant("level 0 is a level", "workflows/call.py", '{} if run.level is None else {"cap": run.level}', '{"cap": run.level} if run.level else {}', (SECOND,)),
+    Mutant("run: parent's cap", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.agent.level, operator)", (LEVEL,)),
+    Mutant("run: operator's cap", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.agent.level, self.request.cap)", (LEVEL,)),
+    Mutant("run: own level", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.request.cap, operator)", (LEVEL,)),
+    Mutant("child: state", "activities/provenance.py", "given = self._initial if self._message_trusted else None", "given = self._initial", (CHAIN,)),
+    Mutant("child: user", "tenure/client/runs.py", 'user=options.get("user") or parent.user,', 'user=options.get("user"),', (RESTRICTIONS, TIMING, TERMS_IN_RUNS)),
     Mutant("child: cap", "tenure/client/runs.py", "cap=parent.cap,", "cap=None,",
            (f"{RESTRICTIONS}::test_a_child_run_has_no_more_trust_than_its_parent_and_inherits_its_taint",)),
     Mutant("carried: taint", "workflows/carry.py", "whole = RunState.model_validate(run.model_dump())", 'whole = RunState.model_validate(run.model_dump(exclude={"tainted"}))', (CHAIN,)),
     Mutant("act hears of taint", "workflows/call.py", '"tainted": run.tainted,', '"tainted": False,', (CHAIN,)),
-    Mutant("act hears of level", "workflows/call.py", '"cap": run.level,', '"cap": None,', ("tests/unit/test_second_look.py",)),
+    Mutant("act hears of level", "workflows/call.py", '{} if run.level is None else {"cap": run.level}', "{}", (SECOND,)),
 )  # fmt: skip

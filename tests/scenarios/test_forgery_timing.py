@@ -6,24 +6,27 @@ import asyncio
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.client import Client
 
 from tenure import RunHandle
 from tenure.activities.resources import now
 from tenure.approvals.approvers import Approver, encode_key
+from tenure.client import Tenure
 from tenure.runtime import approving, keys
 from tenure.runtime.history import events_of
 from tenure.runtime.store import Connection, approvals
 from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import text, tool_use
-from tests.scenarios.test_forgery import PAID, Forger, asks, desk, effects_of, meet_people, of_run, refused
+from tenure.trust.restrictions import Restriction
+from tests.scenarios.test_forgery import PAID, Forger, asks, defect, desk, effects_of, meet_people, of_run, refused
 from tests.waiting import eventually, one_pending
 
 CARD = [[tool_use("refund", order="o1", amount=50), tool_use("refund", order="o2", amount=50)], text("done")]
@@ -147,6 +150,42 @@ async def test_what_somebody_approved_is_asked_again_when_they_may_not_approve_i
         await system.approve(second.request)
         assert (await handle.result()).success
     assert PAID == ["o1 50", "o2 50"]
+
+
+# Between a halt and its end
+
+
+class Lagging:
+    """A Temporal whose lists do not show yet what changed a moment ago: all of them are like that, only not every time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is as it is."""
+        return getattr(self._client, name)
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        """Nothing yet."""
+        for found in ():
+            yield found
+
+
+@defect("resume wakes the runs that Temporal lists as waiting; one that was parked a moment ago sleeps for ten minutes")
+async def test_a_run_that_was_parked_a_moment_ago_is_woken_as_well() -> None:
+    agent = desk()
+    async with embedded(agent, claude=asks("o1")) as system:
+        await system.restrictions.restrict("*", "desk", Restriction(kind="halt"), by="ops")
+        handle = await agent.start("go")
+
+        async def parked() -> bool:
+            return (await handle.progress()).status == "waiting"
+
+        await eventually(parked)
+        operator = Tenure(cast("Client", Lagging(system.temporal)), system.settings, system.store, system.blobs)
+        await operator.restrictions.lift("*", "desk", by="ops")
+        await system.approve(await one_pending(system, within=3))
+        assert (await handle.result()).success
 
 
 # While runs continue as new

@@ -263,7 +263,8 @@ async def test_approvers_who_are_asked_too_much_are_asked_later(monkeypatch: pyt
 
 async def _asking_for(system: Embedded, order: str) -> Any:
     return next(
-        (one for one in await system.approvals.pending() if one.payload.get("arguments", {}).get("order") == order), None
+        (one for one in await system.approvals.pending() if one.payload.get("arguments", {}).get("order") == order),
+        None,
     )
 
 

@@ -12,6 +12,7 @@ from tenure.approvals.approvers import Approver, encode_key
 from tenure.approvals.request import Request
 from tenure.spec import AgentSpec
 from tenure.tools import tool
+from tenure.trust.restrictions import Restriction
 from tenure.wire import JsonObject
 
 TENANT, USER = "acme", "alice"
@@ -61,6 +62,15 @@ CALLS: list[tuple[str, JsonObject]] = [
     ("pay", {"to": "bob", "amount": "101"}),
     ("grant", {"who": "bob"}),
     ("wipe", {}),
+]
+
+
+RESTRICTIONS = [
+    Restriction(kind="halt", reason="looking into it"),
+    Restriction(kind="deny", value="pay(amount > 50)"),
+    Restriction(kind="deny", value="put"),
+    Restriction(kind="cap", value="0.4"),
+    Restriction(kind="cap", value="0.2"),
 ]
 
 

@@ -30,6 +30,8 @@ CONDITIONS = st.builds(
     st.lists(st.integers(-3, 3) | st.just("x"), max_size=2),
 )
 LEVELS = st.integers(0, MOST)
+# Whom a restriction may be about: the first four concern the agent `desk` of the tenant `acme`.
+WHO = st.sampled_from([("acme", "desk"), ("acme", "*"), ("*", "desk"), ("*", "*"), ("globex", "*"), ("*", "other")])
 EFFECTS = st.sampled_from(["read", "write", "egress", "destructive", "privileged"])
 PERMISSIONS = st.builds(Permission, st.just("t"), st.lists(CONDITIONS, max_size=2).map(tuple))
 

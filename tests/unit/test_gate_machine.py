@@ -38,31 +38,13 @@ from tenure.turn import Act, Result, Turn
 from tenure.workflows import carry, story, turn
 from tenure.workflows.ask import Desk, MoveOn
 from tests.unit.desk_policy import (
-    CALLS,
-    DESK,
-    OTHER_ROOT,
-    PEOPLE,
-    ROOT,
-    TENANT,
-    USER,
-    is_denied,
-    people_wanted,
-    token,
-    wanted,
-)
+    CALLS, DESK, OTHER_ROOT, PEOPLE, RESTRICTIONS, ROOT,
+    TENANT, USER, is_denied, people_wanted, token, wanted,
+)  # fmt: skip
 from tests.unit.inside import Inside, Memory, crossed
+from tests.unit.policies import WHO
 
 WORKFLOW = "acme:run:desk:1"
-WHO = st.sampled_from([(TENANT, "desk"), (TENANT, "*"), ("*", "desk"), ("*", "*"), ("globex", "*"), ("*", "other")])
-RESTRICTIONS = st.sampled_from(
-    [
-        Restriction(kind="halt", reason="looking into it"),
-        Restriction(kind="deny", value="pay(amount > 50)"),
-        Restriction(kind="deny", value="put"),
-        Restriction(kind="cap", value="0.4"),
-        Restriction(kind="cap", value="0.2"),
-    ]
-)
 NAMES = st.sampled_from(sorted(PEOPLE))
 STATEMENTS = {name: vouch(person.statement(), ROOT) for name, person in PEOPLE.items()}
 
@@ -299,7 +281,7 @@ class Effects(RuleBasedStateMachine):
         self.tokens += 1
         return self.inside.at + self.tokens * 2000
 
-    @rule(who=WHO, restriction=RESTRICTIONS)
+    @rule(who=WHO, restriction=st.sampled_from(RESTRICTIONS))
     def an_operator_restricts(self, who: tuple[str, str], restriction: Restriction) -> None:
         restrictions.restrict(self.db, who, restriction, "ops", 1)
 
@@ -345,10 +327,8 @@ class Effects(RuleBasedStateMachine):
         """An effect begins: by one ruling, of this digest, this policy and this fence, which holds now."""
         (row,) = [row for row in effects.of_run(self.db, WORKFLOW) if row["token"] == job.token]
         standing, (name, given) = self._standing(), (job.tool.name, job.block["input"])
-        assert (row["digest"], row["policy"]) == (
-            call_digest(TENANT, WORKFLOW, job.seq, name, given),
-            DESK.fingerprint,
-        )
+        bound = call_digest(TENANT, WORKFLOW, job.seq, name, given)
+        assert (row["digest"], row["policy"]) == (bound, DESK.fingerprint)
         assert row["fence"] == standing.fence
         assert row["request"] == job.ask.request
         assert not standing.halted

@@ -34,12 +34,11 @@ from tests.unit.policies import (
     RULES,
     TERMS,
     TEXTS,
+    WHO,
     ruled,
     strictness,
     written,
 )
-
-WHO = st.sampled_from([("acme", "desk"), ("acme", "*"), ("*", "desk"), ("*", "*"), ("globex", "*"), ("*", "other")])
 
 
 def strict(case: Case) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from tenure.activities.act import _begin
+from tenure.activities.act import Acting, _begin
 from tenure.activities.job import Job, job_of
 from tenure.activities.permit import Stale, decision, permit
 from tenure.approvals.answer import Answer, sign
@@ -46,9 +47,9 @@ def db() -> Connection:
     return opened()
 
 
-def opened() -> Connection:
+def opened(memory: Memory | None = None) -> Connection:
     """A store with the run and everybody's statements."""
-    db = Memory().db
+    db = (memory or Memory()).db
     runs.observe(db, WORKFLOW, RunRequest(agent="desk", tenant=TENANT, user=USER), DESK.snapshot(), 0)
     for name, statement in STATEMENTS.items():
         approvers.add(db, name, statement, 1000)
@@ -283,7 +284,8 @@ def test_a_row_that_says_somebody_approved_is_no_approval_without_their_own_sign
     request = card()
     answered(db, request)
     of_another = token(request, "operator", "cli", 2_000_000_000_000, "j1", signer="mallory", verdict="approve")
-    for number, told in enumerate(("", "no token", of_another)):
+    of_other = token(card(("pay", OTHERWISE)), "operator", "cli", 2_000_000_000_000, "j2", verdict="approve")
+    for number, told in enumerate(("", "no token", of_another, of_other)):
         verdict = Verdict(accepted=True, choice="approve", principal="operator", jti=f"by hand {number}")
         approvals.record_answer(db, f"by hand {number}", request, verdict, 1, told)
     assert "0 hold and 1 are needed" in looked(db, job(db, request=request.id))
@@ -308,6 +310,15 @@ def test_the_role_of_the_run_counts_as_the_worker_knows_it(db: Connection) -> No
         assert why in looked(db, dataclasses.replace(call, agent=agent, run=run)), role
     run = dataclasses.replace(call.run, role="clerk")
     assert looked(db, dataclasses.replace(call, agent=agent, run=run)) == ""
+
+
+async def test_a_read_is_looked_at_once_more_as_well() -> None:
+    memory = Memory()
+    call = job(opened(memory), "put", {"what": "plain"})
+    acting = Acting(SimpleNamespace(store=memory, root=ROOT.public_key()))  # type: ignore[arg-type]  # all it looks at
+    assert await acting._hold(call) is None
+    restrictions.restrict(memory.db, ("*", "*"), Restriction(kind="deny", value="put"), "ops", 1)
+    assert isinstance(await acting._hold(call), Stale)
 
 
 @pytest.mark.parametrize("claimed", [{"doubt": "edited"}, {"edited": {"what": "other"}}, {"cap": 2}, {"taint": "why"}])

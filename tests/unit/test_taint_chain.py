@@ -103,7 +103,7 @@ class Chain(RuleBasedStateMachine):
         if not self.made:
             return
         ask, runs = self.made[-1], Runs(SimpleNamespace(blobs=None))  # type: ignore[arg-type]
-        with lineage.of(tainted=ask.tainted, cap=ask.cap):
+        with lineage.of(tainted=ask.tainted, cap=ask.cap, user=None):
             request = runs._request("bank", "Pay 50 to GB-FRIEND", None, "default", {})
         self.made.clear()
         self._start(request)
