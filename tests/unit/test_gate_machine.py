@@ -38,8 +38,18 @@ from tenure.turn import Act, Result, Turn
 from tenure.workflows import carry, story, turn
 from tenure.workflows.ask import Desk, MoveOn
 from tests.unit.desk_policy import (
-    CALLS, DESK, OTHER_ROOT, PEOPLE, RESTRICTIONS, ROOT,
-    TENANT, USER, is_denied, people_wanted, token, wanted,
+    CALLS,
+    DESK,
+    OTHER_ROOT,
+    PEOPLE,
+    RESTRICTIONS,
+    ROOT,
+    TENANT,
+    USER,
+    is_denied,
+    people_wanted,
+    token,
+    wanted,
 )  # fmt: skip
 from tests.unit.inside import Inside, Memory, crossed
 from tests.unit.policies import WHO

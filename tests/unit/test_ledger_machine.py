@@ -159,8 +159,11 @@ class Life(RuleBasedStateMachine):
             self.spoke |= spoke
 
     def _says(self, *told: Judged) -> None:
+        known = {one.run for one in self.said if not one.good}
         self.said.extend(told)
         self._do(judge, list(told))
+        if any(not one.good and one.run not in known for one in told):
+            assert self.ledger.proposal is None
 
     @rule(good=st.booleans(), by=BY)
     def a_run_is_judged(self, good: bool, by: Any) -> None:
@@ -247,14 +250,6 @@ class Life(RuleBasedStateMachine):
     @rule()
     def the_proposal_is_taken_back(self) -> None:
         self._do(withdraw, "")
-
-    @precondition(lambda self: self.said)
-    @rule(data=st.data())
-    def a_run_that_spoke_for_the_proposal_is_complained_about(self, data: st.DataObject) -> None:
-        run = data.draw(st.sampled_from(self.said))
-        self._says(word(run.place, good=False, by="unasked"))
-        if run.run in self.spoke and run.good:
-            assert self.ledger.proposal is None or self.ledger.proposal.kind != "rise" or self._is_old(run)
 
     @invariant()
     def the_level_is_within_its_bounds(self) -> None:
