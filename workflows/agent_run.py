@@ -44,10 +44,12 @@ class AgentRun:
             return await ending.again(self._run, ended.outcome)
         except (asyncio.CancelledError, FailureError, TenureError, ValidationError) as error:
             stop = ending.stop_for(error)
-        else:
-            await self._desk.late()
+        return ending.end(await ending.undisturbed(self._close(stop)))
+
+    async def _close(self, stop: Stop) -> Outcome:
+        await self._desk.late()
         self._desk.close()
-        return ending.end(await ending.undisturbed(ending.close(self._run, stop)))
+        return await ending.close(self._run, stop)
 
     async def _live(self) -> Stop:
         observed = 0

@@ -26,6 +26,7 @@ ASK_AGAIN = timedelta(minutes=5)  # when the approvers have been asked too much 
 BATCH = 50  # answers verified by one activity
 INBOX_LIMIT = 256 * 1024  # characters of answers that may wait unread: they must fit into what continue-as-new carries
 VERDICTS_KEPT = 100
+LATE = 10  # batches of answers that are told they came too late; a flood must not keep a run from ending
 NOT_NOW = ""  # what `open_request` says instead of the request's id
 
 
@@ -134,7 +135,9 @@ class Desk:
 
     async def late(self) -> None:
         """What has arrived after the last request was settled is told that it came too late."""
-        while self._mail.inbox and self._last is not None:
+        for _ in range(LATE):
+            if self._last is None or not self._mail.inbox:
+                return
             tokens = self._mail.inbox[:BATCH]
             found = await quick("verify", Verify(request=self._last, tokens=tokens, at=now()), Verdicts)
             del self._mail.inbox[: len(tokens)]

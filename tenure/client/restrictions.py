@@ -40,7 +40,7 @@ class Restrictions:
         """Lift what was set for exactly these, and wake the runs that wait; how many were lifted, how many runs were told."""
         store, at = self.system.require_store(), _now()
         lifted = await store.transact(lambda db: restrictions.lift(db, (tenant, agent), kind, value, by, at))
-        return lifted, await self._wake(tenant, agent) if lifted else 0
+        return lifted, await self._wake(tenant, agent)
 
     async def in_force(self) -> list[Restricted]:
         """Every restriction that is not lifted, the oldest first."""
@@ -61,10 +61,8 @@ class Restrictions:
 
     async def _wake(self, tenant: str, agent: str) -> int:
         """Tell the runs that wait. Who is not reached looks by itself every ten minutes."""
-        wanted = ["ExecutionStatus = 'Running'", "TenureStatus = 'waiting'", "WorkflowType = 'AgentRun'"]
-        wanted += [f"TenureTenant = '{tenant}'"] if tenant != EVERY else []
-        wanted += [f"TenureAgent = '{agent}'"] if agent != EVERY else []
-        waiting = [run.id async for run in self.system.temporal.list_workflows(" AND ".join(wanted))]
+        # From the store: a run says there that it waits in the transaction in which it reads what restricts it.
+        waiting = await self.system.require_store().read(lambda db: runs.waiting_now(db, tenant, agent))
         limit = asyncio.Semaphore(WAKING)
 
         async def wake(run: str) -> bool:

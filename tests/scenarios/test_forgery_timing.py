@@ -26,7 +26,7 @@ from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import text, tool_use
 from tenure.trust.restrictions import Restriction
-from tests.scenarios.test_forgery import PAID, Forger, asks, defect, desk, effects_of, meet_people, of_run, refused
+from tests.scenarios.test_forgery import PAID, Forger, asks, desk, effects_of, meet_people, of_run, refused
 from tests.waiting import eventually, one_pending
 
 CARD = [[tool_use("refund", order="o1", amount=50), tool_use("refund", order="o2", amount=50)], text("done")]
@@ -171,7 +171,6 @@ class Lagging:
             yield found
 
 
-@defect("resume wakes the runs that Temporal lists as waiting; one that was parked a moment ago sleeps for ten minutes")
 async def test_a_run_that_was_parked_a_moment_ago_is_woken_as_well() -> None:
     agent = desk()
     async with embedded(agent, claude=asks("o1")) as system:

@@ -1,8 +1,7 @@
 """Every effect that begins has one ruling, and that ruling holds at the moment it begins, whatever happened on the way.
 
-The turn's own code (`tenure.workflows.turn`), the second look (`permit`), the registry, the requests and the restrictions run as
-they stand, over a store in memory; rules are what people, operators, workers and time do to them in any order. The policy is
-written once more in `desk_policy`, and what people said is counted here on its own.
+The turn's own code, the second look (`permit`), the registry, the requests and the restrictions run as they stand, over a store in
+memory; rules are what people, operators, workers and time do to them. What people said is counted here on its own.
 """
 
 from __future__ import annotations
@@ -116,9 +115,8 @@ class Effects(RuleBasedStateMachine):
             {"type": "tool_use", "id": f"c{n}", "name": name, "input": given} for n, (name, given) in enumerate(calls)
         ]
         taint = {n: "it comes from elsewhere" for n in tainted if n < len(calls)}
-        decided = Turn(content=blocks, stop="tool_use", taint=taint, standing=self._standing())
+        decided = crossed(Turn(content=blocks, stop="tool_use", taint=taint, standing=self._standing()))
         self.row = assistant_row(decided)
-        decided = crossed(decided)
         self.run.standing = decided.standing or self.run.standing
         self.run.asks, self.run.errors = 0, 0
         self.run.repeats.clear()
@@ -201,9 +199,8 @@ class Effects(RuleBasedStateMachine):
         environment.info = dataclasses.replace(
             environment.info, activity_type=f"tool.{name}", activity_id=str(self.starts), workflow_id=WORKFLOW
         )
-        row = runs.get(self.db, WORKFLOW)
-        assert row is not None
-        return environment.run(job_of, ask, self.row, [], row, DESK)
+        run: Any = runs.get(self.db, WORKFLOW)
+        return environment.run(job_of, ask, self.row, [], run, DESK)
 
     # ------------------------------------------------------------------------------------------- people and operators
 
@@ -288,7 +285,7 @@ class Effects(RuleBasedStateMachine):
                 self.valid[name] = told
 
     def _later(self) -> int:
-        self.tokens += 1
+        self.tokens += 1  # a statement counts from the second in which it was made
         return self.inside.at + self.tokens * 2000
 
     @rule(who=WHO, restriction=st.sampled_from(RESTRICTIONS))
@@ -344,9 +341,9 @@ class Effects(RuleBasedStateMachine):
         assert not standing.halted
         assert not is_denied(name, given, standing.denied)
         decision = wanted(name, given, standing.cap, bool(job.taint) or job.ask.edited is not None)
-        assert decision != "deny"
         if decision == "ask":
             self._was_approved(job, row["request"])
+        assert decision != "deny"
 
     def _was_approved(self, job: Job, request: str) -> None:
         """People were shown this very call, and enough of those who approved it may still do so."""

@@ -20,6 +20,7 @@ DDL = (
         accepted INTEGER NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL,
         token TEXT NOT NULL DEFAULT '', PRIMARY KEY (token_hash, request)) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX answers_once ON answers (jti) WHERE accepted = 1",
+    "CREATE INDEX answers_by_request ON answers (request, accepted)",
 )
 
 
@@ -85,10 +86,16 @@ def approvals_of(db: sqlite3.Connection, request: str) -> list[str]:
 
 
 def is_settled(db: sqlite3.Connection, request: str, quorum: int) -> bool:
-    """Whether the answers accepted so far decide the request, even if its run has not followed them yet."""
-    given = [answer.verdict for answer in _given(db, request) if answer.verdict.accepted]
-    approvals = {verdict.principal for verdict in given if verdict.choice == "approve"}
-    return len(approvals) >= quorum or any(verdict.choice != "approve" for verdict in given)
+    """Whether the answers accepted since it was opened decide the request, even if its run has not followed them yet.
+
+    Those from before count for nothing: after a reset the request is opened again.
+    """
+    rows = db.execute(
+        "SELECT answers.principal, json_extract(answers.body, '$.choice') FROM answers JOIN requests ON requests.id = request"
+        " WHERE request = ? AND accepted = 1 AND answers.at >= requests.opened_at",
+        (request,),
+    ).fetchall()
+    return len({row[0] for row in rows if row[1] == "approve"}) >= quorum or any(row[1] != "approve" for row in rows)
 
 
 def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
@@ -155,8 +162,12 @@ def of_run(db: sqlite3.Connection, workflow: str) -> list[Asked]:
 
 def approved_by(db: sqlite3.Connection, request: str) -> list[str]:
     """The different people who have approved a request, in order."""
-    given = (answer.verdict for answer in _given(db, request))
-    return list(dict.fromkeys(v.principal for v in given if v.accepted and v.choice == "approve"))
+    rows = db.execute(
+        "SELECT principal FROM answers WHERE request = ? AND accepted = 1 AND json_extract(body, '$.choice') = 'approve'"
+        " ORDER BY at",
+        (request,),
+    )
+    return list(dict.fromkeys(row[0] for row in rows))
 
 
 def _given(db: sqlite3.Connection, request: str) -> list[Answered]:

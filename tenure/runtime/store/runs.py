@@ -86,6 +86,16 @@ def waiting(db: sqlite3.Connection, workflow: str, waits: bool) -> None:
     db.execute("UPDATE runs SET status = ? WHERE workflow = ? AND finished_at IS NULL", (status, workflow))
 
 
+def waiting_now(db: sqlite3.Connection, tenant: str, agent: str) -> list[str]:
+    """The runs of an agent of a tenant (`*`: all of them) that wait for a person or for an operator."""
+    rows = db.execute(
+        "SELECT workflow FROM runs WHERE status = 'waiting' AND finished_at IS NULL AND (?1 = '*' OR tenant = ?1)"
+        " AND (?2 = '*' OR agent = ?2)",
+        (tenant, agent),
+    )
+    return [row[0] for row in rows]
+
+
 def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
     """A run ended; a run that was refused before it was observed is kept as well. An earlier run of this id stands."""
     outcome = record.outcome
