@@ -181,7 +181,7 @@ def _call(told: JsonObject, why: str = "") -> str:
 
 def _rest(payload: JsonObject) -> list[tuple[str, str]]:
     """What a payload holds beside what is shown elsewhere."""
-    elsewhere = ("tool", "arguments", "why", "asked", "terms")
+    elsewhere = ("tool", "arguments", "why", "asked", "terms", "row")
     return [
         (name, render.moment(value) if name == "at" else _value(value))
         for name, value in payload.items()

@@ -271,7 +271,8 @@ def _last(evidence: Evidence) -> int:
 
 
 def _largest_first(rules: Iterable[Step], action: str) -> list[Step]:
-    return sorted((rule for rule in rules if rule.action == action), key=lambda rule: -rule.amount)
+    """A step of nothing is none."""
+    return sorted((rule for rule in rules if rule.action == action and rule.amount), key=lambda rule: -rule.amount)
 
 
 def _is_burst(failed: Sequence[int]) -> bool:

@@ -21,6 +21,7 @@ REGISTRY, APPROVER = "tenure/runtime/approving.py", "tenure/approvals/approvers.
 REQUESTS, ASK, CARD = "tenure/runtime/store/approvals.py", "workflows/ask.py", "workflows/approval.py"
 NO_FORGERY = (f"{FORGERY}::test_no_forgery_counts_each_is_recorded_and_a_genuine_answer_still_does",)
 ONCE = "tests/unit/test_answered_once.py"
+CARDS = "tests/unit/test_cards.py"
 MACHINE = "tests/unit/test_gate_machine.py"
 
 
@@ -106,9 +107,11 @@ MUTANTS = (
     Mutant("ask: quorum", ASK, "if len(asking.approvals) < request.quorum:", "if False:", (ONCE,)),
     Mutant("asked too much", VERIFY, "return asked >= ASKS_PER_APPROVER_HOUR * max(len(people), 1)", "return False", (f"{TERMS}::test_approvers_who_are_asked_too_much_are_asked_later",)),
     Mutant("asks of a run", CARD, "if run.asks >= ASKS_PER_RUN and turn.request is None:", "if False:", (f"{TERMS}::test_a_run_that_asks_on_and_on_is_parked_until_somebody_looks_at_it",)),
-    Mutant("card: same terms", CARD, "if asks and terms_of(run.agent.tools[call.tool], call.arguments) == terms:", "if asks:", (f"{TERMS}::test_calls_on_different_terms_have_cards_of_their_own",)),
-    Mutant("card: only what asks", CARD, "isinstance(ruling_on(run, call), Ask) and not call.doubt", "not call.doubt", (TERMS,)),
-    Mutant("card: doubt is alone", CARD, "    if first.doubt:\n        return found", "    if False:\n        return found", (TERMS, "tests/scenarios/test_in_doubt.py", MACHINE)),
+    Mutant("card: same terms", CARD, "if asks and terms_of(run.agent.tools[call.tool], call.arguments) == terms:", "if asks:", (CARDS,)),
+    Mutant("card: only what asks", CARD, "isinstance(ruling_on(run, call), Ask) and not call.doubt", "not call.doubt", (CARDS,)),
+    Mutant("card: doubt is alone", CARD, "    if first.doubt:\n        return found", "    if False:\n        return found", (CARDS,)),
+    Mutant("card: other's doubt", CARD, " and not call.doubt and call.grant is None", " and call.grant is None", (CARDS,)),
+    Mutant("card: approved already", CARD, " and not call.doubt and call.grant is None", " and not call.doubt", (CARDS,)),
     Mutant("card: time-out halts", CARD, 'case "expired" if terms.on_timeout == "halt":', 'case "expired" if False:', (f"{TERMS}::test_when_nobody_answers_in_time_the_terms_say_what_follows",)),
     Mutant("stale: grants dropped", "workflows/call.py", "    turn.grants = {of: grant for of, grant in turn.grants.items() if grant.fence == run.standing.fence}\n", "", (f"{RESTRICTIONS}::test_what_was_approved_before_a_halt_is_asked_again_after_it", TIMING, MACHINE)),
     Mutant("terms are signed", ASK, 'payload = {**payload, "why": why, **_unusual(terms)}', 'payload = {**payload, "why": why}', (f"{TERMS}::test_the_strictest_of_the_terms_that_mean_a_call_counts_and_is_signed",)),

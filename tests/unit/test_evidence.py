@@ -162,6 +162,9 @@ def test_without_rules_nothing_rises_or_falls() -> None:
     assert fall(heard(bad(*range(1, 101))), []) is None
     assert fall(heard(bad(*range(1, 101))), steps(UP)) is None
     assert not may_fall(heard(good(1)), word(1), [])
+    nothing = [rule.model_copy(update={"amount": 0}) for rule in steps()]
+    assert rise(heard(good(*range(1, 101))), nothing, "confident") is None
+    assert fall(heard(bad(*range(1, 101))), nothing) is None
 
 
 def test_one_task_made_a_hundred_times_raises_nothing_but_lets_the_level_fall() -> None:

@@ -181,11 +181,17 @@ class Life(RuleBasedStateMachine):
         self.time_passes(hours)
         self.the_ledger_looks()
 
-    @rule(people=st.sampled_from([TWO, ["olivia"]]))
-    def a_good_day_ends_with_a_yes(self, people: list[str]) -> None:
-        self.a_good_day_ends(24)
+    @rule(hours=st.sampled_from([1, 24, 24]), people=st.sampled_from([TWO, ["olivia"]]))
+    def a_good_day_ends_with_a_yes(self, hours: int, people: list[str]) -> None:
+        self.a_good_day_ends(hours)
         if self.ledger.proposal is not None:
             self.people_answer("approve", people)
+
+    @rule()
+    def two_of_twenty_runs_fail(self) -> None:
+        first = self.place + 1
+        self.place += 20
+        self._says(*(word(place, place not in (first, first + 11)) for place in range(first, self.place + 1)))
 
     @rule(count=st.integers(1, 4))
     def several_runs_fail(self, count: int) -> None:
@@ -210,12 +216,21 @@ class Life(RuleBasedStateMachine):
 
     @rule(run=st.integers(1, 5))
     def something_severe_happens(self, run: int) -> None:
+        before = self.ledger
         self._do(incident, f"r{run}", "")
-        assert self.ledger.level == 0 or f"r{run}" in self.ledger.incidents
+        assert self.ledger == before if f"r{run}" in before.incidents else self.ledger.severe
 
     @rule(policy=POLICIES)
     def a_worker_announces(self, policy: Policy) -> None:
+        rebuilt = policy.fingerprint != self.ledger.fingerprint
         self.policy = policy
+        self._do(announce)
+        assert not rebuilt or (self.ledger.level <= policy.initial and not self.ledger.evidence.judged)
+
+    @rule(above=st.integers(-1, 1))
+    def the_cap_is_lowered(self, above: int) -> None:
+        cap = min(self.policy.cap, max(self.ledger.level + above, 0))
+        self.policy = self.policy.model_copy(update={"cap": cap, "initial": min(self.policy.initial, cap)})
         self._do(announce)
 
     @rule(hours=st.sampled_from([1, 23, 24, 71, 80]))

@@ -137,6 +137,10 @@ def of_another_run(db: Connection) -> Job:
     return job(db, request=answered(db, card(workflow="acme:run:desk:2"), "operator"))
 
 
+def of_another_kind(db: Connection) -> Job:
+    return job(db, request=answered(db, card(kind=Kind.IN_DOUBT), "operator"))
+
+
 def with_other_arguments(db: Connection) -> Job:
     return job(db, "pay", OTHERWISE, request=answered(db, card(), "operator"))
 
@@ -162,7 +166,7 @@ def approved_before_a_restriction(db: Connection) -> Job:
 
 
 NO_APPROVAL = (
-    of_an_open_request, of_a_denied_request, of_no_request, of_another_run, with_other_arguments, of_another_tool,
+    of_an_open_request, of_a_denied_request, of_no_request, of_another_run, of_another_kind, with_other_arguments, of_another_tool,
     edited_after_it_was_approved, altered_in_the_store, approved_before_a_restriction,
 )  # fmt: skip
 
