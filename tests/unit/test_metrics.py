@@ -75,7 +75,7 @@ def test_a_name_is_defined_once_and_a_module_may_be_loaded_twice() -> None:
 def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="metric 'sucess_rate': did you mean 'success_rate'"):
         Trust(initial=0.3, rules=({"metric": "sucess_rate", "threshold": 0.9, "action": "increment", "amount": 0.1},))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="there are error_rate, .*success_rate"):
+    with pytest.raises(ConfigError, match=r"there are error_rate, .*success_rate"):
         named("xyz")
 
 
