@@ -12,10 +12,8 @@ from tests.mutations.mutant import (
     PROPERTIES,
     RESTRICTIONS,
     SECOND,
-    TIMING,
     Mutant,
 )
-from tests.mutations.mutant import TERMS as TERMS_IN_RUNS
 
 CHECKS, GRAMMAR, GATE = "tenure/trust/checks.py", "tenure/trust/grammar.py", "workflows/gate.py"
 FOLD, TERMS, RULING = "tenure/trust/restrictions.py", "tenure/trust/terms.py", "tenure/trust/ruling.py"
@@ -94,7 +92,7 @@ MUTANTS = (
     Mutant("run: operator's cap", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.agent.level, self.request.cap)", (LEVEL,)),
     Mutant("run: own level", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.request.cap, operator)", (LEVEL,)),
     Mutant("child: state", "activities/provenance.py", "given = self._initial if self._message_trusted else None", "given = self._initial", (CHAIN,)),
-    Mutant("child: user", "tenure/client/runs.py", 'user=options.get("user") or parent.user,', 'user=options.get("user"),', (RESTRICTIONS, TIMING, TERMS_IN_RUNS)),
+    Mutant("child: user", "tenure/client/runs.py", 'user=options.get("user") or parent.user,', 'user=options.get("user"),', (CHAIN,)),
     Mutant("child: cap", "tenure/client/runs.py", "cap=parent.cap,", "cap=None,",
            (f"{RESTRICTIONS}::test_a_child_run_has_no_more_trust_than_its_parent_and_inherits_its_taint",)),
     Mutant("carried: taint", "workflows/carry.py", "whole = RunState.model_validate(run.model_dump())", 'whole = RunState.model_validate(run.model_dump(exclude={"tainted"}))', (CHAIN,)),

@@ -164,3 +164,13 @@ def test_what_a_tainted_run_hands_over_as_state_is_no_trusted_source() -> None:
     )
     told = look(AGENT, rows, [call], {"to": "US-EVIL", "amount": 900}, no_blob, message_trusted=False)
     assert 0 in told.asks
+
+
+@pytest.mark.parametrize("cap", [None, 0, 3])
+def test_a_run_that_a_tool_starts_belongs_to_whom_its_parent_does_and_has_no_more_trust(cap: int | None) -> None:
+    runs = Runs(SimpleNamespace(blobs=None))  # type: ignore[arg-type]
+    with lineage.of(tainted=True, cap=cap, user="alice"):
+        child = runs._request("bank", "Pay", None, "default", {})
+    alone = runs._request("bank", "Pay", None, "default", {})
+    assert (child.user, child.cap, child.tainted) == ("alice", cap, True)
+    assert (alone.user, alone.cap, alone.tainted) == (None, None, False)
