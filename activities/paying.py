@@ -1,0 +1,192 @@
+"""Paying: a call of the model is held at the most that it can cost before it is made, and settled at what it did cost.
+
+Rules of this file: no call without a hold. What failed without an answer from the API may have been made, and been billed: its hold
+stays, and becomes spend when it expires. Everything that is counted is counted in whole micro-dollars, rounded up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeAlias
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from tenure.activities.resources import Resources, now
+from tenure.optimize import money
+from tenure.optimize.budget import Scope, Spender, scopes, turns_at
+from tenure.runtime import telemetry as otel
+from tenure.runtime.claude import Prompt, Reply
+from tenure.runtime.prices import cost_of, version
+from tenure.runtime.retry import was_refused
+from tenure.runtime.store import Connection, charges
+from tenure.runtime.store.charges import Call, Short
+from tenure.runtime.store.runs import RunRow
+from tenure.spec import AgentSpec
+from tenure.turn import Shortage, Usage
+from tenure.wire import JsonObject
+
+MARGIN = 30_000  # milliseconds that a hold outlives the time in which its call must be over
+USEFUL = 256  # tokens: a shorter answer is not worth what it costs
+FRAME = 1_000  # tokens that the API adds to a request, at most
+WAITS = timedelta(seconds=60)  # in which others may give back what they hold
+SLOWEST = (
+    15  # seconds between two attempts to hold: a crowd that waits must not keep the store from those who give back
+)
+Ask: TypeAlias = Callable[[Prompt], Awaitable[Reply]]
+
+
+class Exhausted(Exception):
+    """The budget does not allow the call, with no model of the agent's."""
+
+    def __init__(self, shortage: Shortage) -> None:
+        super().__init__(shortage.why)
+        self.shortage = shortage
+
+
+@dataclass(frozen=True)
+class Payer:
+    """Who pays for a turn: the run, at row `seq`; its last turn stood at row `before` (None: there was none)."""
+
+    to: Resources
+    run: RunRow
+    agent: AgentSpec
+    seq: int
+    before: int | None = None
+
+    async def pay(self, prompt: Prompt, ask: Ask, tier: str = "model") -> Reply:
+        """The reply, paid for; shorter, or by another model, where the budget wants it so.
+
+        Raises Exhausted where nothing fits, ApplicationError (to be retried) while others hold what it needs, and what `ask`
+        raises.
+        """
+        short: Short | None = None
+        for model in (prompt.model, *(self.agent.fallback if tier == "model" else ())):
+            wanted, call, short = await self._held(replace(prompt, model=model), tier)
+            if short is None:
+                return await self._make(wanted, call, ask)
+            if short.fit == "held" and _waited() < WAITS:
+                raise _later(short)
+        raise Exhausted(self._shortage(short))
+
+    async def _held(self, prompt: Prompt, tier: str) -> tuple[Prompt, Call, Short | None]:
+        """The prompt as it fits, held; or in which scope it does not."""
+        known = await self.to.store.read(self._last) if self.before is not None else {}
+        size = tokens_at_most(prompt, known.get(prompt.model))
+        call, short = await self._hold(prompt, tier, size)
+        while short is not None and short.fit == "spent":  # each scope may want it shorter
+            most = affordable(prompt.model, size, prompt.max_tokens - 1, short.left)
+            if most < USEFUL:
+                break
+            prompt = replace(prompt, max_tokens=most)
+            call, short = await self._hold(prompt, tier, size)
+        return prompt, call, short
+
+    async def _hold(self, prompt: Prompt, tier: str, size: int) -> tuple[Call, Short | None]:
+        call, within = self._call(prompt, tier, size)
+        return call, await self.to.store.transact(lambda db: charges.hold(db, call, within))
+
+    def _last(self, db: Connection) -> dict[str, int]:
+        return charges.tokens_at(db, self.run.workflow, self.before or 0)
+
+    def _call(self, prompt: Prompt, tier: str, size: int) -> tuple[Call, list[Scope]]:
+        at, info = now(), activity.info()
+        who = Spender(self.run.tenant, self.agent.name, self.run.workflow, self.run.user)
+        call = Call(
+            key=f"{info.workflow_run_id}:{self.seq}:{info.attempt}:{tier}:{prompt.model}",
+            workflow=self.run.workflow,
+            tenant=self.run.tenant,
+            agent=self.agent.name,
+            user=self.run.user,
+            model=prompt.model,
+            tier=tier,
+            seq=self.seq,
+            prices=version(),
+            held=cost_of(prompt.model, Usage(cache_write=size, output=prompt.max_tokens)),
+            at=at,
+            expires_at=at + round(self.agent.timeout * 1000) + MARGIN,
+        )
+        return call, scopes(self.agent.budget, who, at)
+
+    async def _make(self, prompt: Prompt, call: Call, ask: Ask) -> Reply:
+        try:
+            reply = await ask(prompt)
+        except Exception as error:
+            if was_refused(error):
+                await self.to.store.transact(lambda db: charges.release(db, call.key, now()))
+            raise
+        used = reply.usage
+        cost = cost_of(prompt.model, used)
+        plain = Usage(input=used.input + used.cache_read + used.cache_write, output=used.output)
+        settled = charges.Settled(cost, cost_of(prompt.model, plain), used, now())
+        raised = await self.to.store.transact(lambda db: self._settle(db, call, settled))
+        for told in raised:
+            otel.event("tenure.budget.alert", told)
+        return replace(reply, model=prompt.model, cost=cost)
+
+    def _settle(self, db: Connection, call: Call, settled: charges.Settled) -> list[dict[str, str]]:
+        """Settle, and raise the alerts that are due now."""
+        charges.settle(db, call.key, settled)
+        who = Spender(call.tenant, call.agent, call.workflow, call.user)
+        budget = self.agent.budget
+        found = [
+            (scope, share)
+            for scope in scopes(budget, who, call.at)  # the period in which it was held
+            for share in budget.alert_threshold
+            if charges.alert(db, scope, share, settled.at)
+        ]
+        return [{"scope": scope.name, "subject": scope.subject, "threshold": str(share)} for scope, share in found]
+
+    def _shortage(self, short: Short | None) -> Shortage:
+        if short is None:
+            return Shortage()
+        scope, cap = short.scope, (short.scope.cap or 0) + short.total.raised
+        return Shortage(
+            scope=scope.name,
+            subject=scope.subject,
+            period=scope.period,
+            cap=cap,
+            spent=short.total.spent,
+            needed=short.wanted,
+            until=turns_at(scope, now()) or 0,
+            on=self.agent.budget.on_exhausted,
+            why=f"the budget of this {scope.name} is used up: {money.shown(short.total.spent)} of {money.shown(cap)} is spent,"
+            f" and the next call may cost {money.shown(short.wanted)}",
+        )
+
+
+def tokens_at_most(prompt: Prompt, known: int | None) -> int:
+    """No fewer tokens than the prompt has: a token is a byte at least, and what the API has counted once is known."""
+    said: Sequence[JsonObject] = prompt.messages
+    if known is not None:
+        last = max((index for index, one in enumerate(said) if one["role"] == "assistant"), default=-1)
+        return known + _bytes(said[last + 1 :]) + FRAME
+    return _bytes(said) + _bytes(prompt.tools) + len(prompt.system.encode()) + FRAME
+
+
+def affordable(model: str, size: int, most: int, left: int) -> int:
+    """How many tokens of answer, `most` at most, may follow on `size` tokens for what is left (micro-dollars)."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = cost_of(model, Usage(cache_write=size, output=middle)) <= left
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low
+
+
+def _bytes(told: Sequence[JsonObject]) -> int:
+    return len(json.dumps(list(told), ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _waited() -> timedelta:
+    info = activity.info()
+    return info.started_time - info.scheduled_time
+
+
+def _later(short: Short) -> ApplicationError:
+    told = f"the budget of this {short.scope.name} is held by other calls: trying again"
+    wait = timedelta(seconds=min(2 ** min(activity.info().attempt, 10) / 2, SLOWEST))
+    return ApplicationError(told, type="BudgetHeld", next_retry_delay=wait, category=ApplicationErrorCategory.BENIGN)

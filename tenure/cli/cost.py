@@ -1,0 +1,86 @@
+"""`cost`: what was paid for, for whom, and what that would have been without the cache of prompts."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from tenure.errors import BadInput
+
+if TYPE_CHECKING:
+    from tenure.runtime.store.charges import Account, Alert
+    from tenure.wire import JsonObject
+
+BY = ("agent", "tenant", "model", "tier", "day")
+UNITS = {"m": 60, "h": 3600, "d": 86_400}
+ASSUMES = "saved: what the same tokens cost where nothing is read from the cache of prompts"
+
+
+@click.command()
+@click.option("--by", type=click.Choice(BY), default="agent", show_default=True, help="What the sums are over.")
+@click.option("--since", default="30d", show_default=True, metavar="TIME", help="How far back: 30m, 24h or 7d.")
+@click.option("--tenant", help="Only this tenant.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, amounts in micro-dollars.")
+def cost(by: str, since: str, tenant: str | None, as_json: bool) -> None:
+    """Show what calls of the model have cost, with tokens, what the cache of prompts gave, and what it saved."""
+    from tenure.cli.connection import perform
+
+    perform(_cost(by, _moment(since), tenant, as_json))
+
+
+async def _cost(by: str, since: int, tenant: str | None, as_json: bool) -> None:
+    from tenure.cli import render
+    from tenure.cli.connection import connected
+
+    async with connected(server=False) as system:
+        found = await system.cost.accounts(by, since, tenant)
+        alerts = await system.cost.alerts(since)
+    if as_json:
+        render.document({"by": by, "since": since, "accounts": [_document(one) for one in found],
+                         "alerts": [vars(one) for one in alerts], "assumes": ASSUMES})  # fmt: skip
+    elif not found:
+        click.echo("no call of the model was paid for in that time")
+    else:
+        _print(by, found, alerts)
+
+
+def _print(by: str, found: list[Account], alerts: list[Alert]) -> None:
+    from tenure.cli import render
+    from tenure.optimize import money
+
+    rows = [_row(one) for one in found]
+    head = (by, "calls", "cost", "tokens in", "out", "from cache", "saved")
+    render.put(render.console(), render.listing(head, rows, right=(1, 2, 3, 4, 5, 6)))
+    total, held = sum(one.cost for one in found), sum(one.held for one in found)
+    click.echo(f"{money.shown(total)} in all" + (f", and at most {money.shown(held)} under way" if held else ""))
+    lost = sum(one.unknown for one in found)
+    if lost:
+        told = "their worker died, or Claude's answer was lost"
+        click.echo(f"{render.count(lost, 'call')} counted with the most they can have cost: {told}")
+    for one in alerts[:5]:
+        spent = f"{money.shown(one.spent)} of {money.shown(one.cap)}"
+        click.echo(f"alert {render.moment(one.at)}: {one.scope} {one.subject}: {spent}")
+    click.echo(ASSUMES)
+
+
+def _row(one: Account) -> tuple[str, ...]:
+    from tenure.optimize import money
+
+    tokens = one.input + one.cache_read + one.cache_write
+    share = f"{one.cache_read / tokens:.0%}" if tokens else "-"
+    saved = money.shown(one.uncached - one.cost)
+    return (one.name, f"{one.calls:,}", money.shown(one.cost), f"{tokens:,}", f"{one.output:,}", share, saved)
+
+
+def _document(one: Account) -> JsonObject:
+    return {**vars(one), "saved": one.uncached - one.cost}
+
+
+def _moment(since: str) -> int:
+    found = re.fullmatch(r"(\d{1,5})([mhd])", since)
+    if found is None:
+        raise BadInput(f"--since {since!r}: write how far back, such as 30m, 24h or 7d")
+    return round(time.time() * 1000) - int(found[1]) * UNITS[found[2]] * 1000

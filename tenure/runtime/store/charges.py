@@ -1,0 +1,297 @@
+"""Charges: what every model call may cost, costs and has cost, and what that comes to in each scope with a budget.
+
+Rules of this file: a call is held in all its scopes or in none, and settled once. Holds are kept apart from spend. A hold that
+nobody settled in time is spend: the call may have been made. It counts in the period in which it was made, whenever it is settled.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tenure.optimize.budget import Scope, fits
+from tenure.turn import Usage
+
+DDL = (
+    """CREATE TABLE charges (
+        key TEXT PRIMARY KEY, workflow TEXT NOT NULL, tenant TEXT NOT NULL, agent TEXT NOT NULL, user TEXT, model TEXT NOT NULL,
+        tier TEXT NOT NULL, seq INTEGER NOT NULL, prices TEXT NOT NULL, held INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0,
+        input INTEGER NOT NULL DEFAULT 0, output INTEGER NOT NULL DEFAULT 0, cache_read INTEGER NOT NULL DEFAULT 0,
+        cache_write INTEGER NOT NULL DEFAULT 0, uncached INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL, settled_at INTEGER,
+        outcome TEXT NOT NULL CHECK (outcome IN ('held', 'settled', 'unknown'))) WITHOUT ROWID""",
+    "CREATE INDEX charges_held ON charges (expires_at) WHERE outcome = 'held'",
+    "CREATE INDEX charges_by_time ON charges (at)",
+    "CREATE INDEX charges_of_run ON charges (workflow)",
+    """CREATE TABLE charge_scopes (
+        key TEXT NOT NULL, scope TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL,
+        PRIMARY KEY (key, scope)) WITHOUT ROWID""",
+    """CREATE TABLE totals (
+        scope TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0,
+        held INTEGER NOT NULL DEFAULT 0, raised INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (scope, subject, period)) WITHOUT ROWID""",
+    """CREATE TABLE raises (
+        request TEXT PRIMARY KEY, scope TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL, amount INTEGER NOT NULL,
+        principal TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL,
+        threshold TEXT NOT NULL, cap INTEGER NOT NULL, spent INTEGER NOT NULL, at INTEGER NOT NULL,
+        UNIQUE (scope, subject, period, threshold))""",
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A model call that is about to be made. `held` is the most that it can cost, in micro-dollars."""
+
+    key: str
+    workflow: str
+    tenant: str
+    agent: str
+    user: str | None
+    model: str
+    tier: str
+    seq: int
+    prices: str
+    held: int
+    at: int
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a scope has spent, what is held of it, and by how much people have raised its cap in this period."""
+
+    spent: int = 0
+    held: int = 0
+    raised: int = 0
+
+
+@dataclass(frozen=True)
+class Short:
+    """A scope in which a call does not fit: for good (`spent`), or until others give back what they hold (`held`)."""
+
+    scope: Scope
+    total: Total
+    fit: str
+    wanted: int
+
+    @property
+    def left(self) -> int:
+        """What is not spent yet, of the cap as it stands."""
+        return (self.scope.cap or 0) + self.total.raised - self.total.spent
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a call has cost, and would have cost without the cache of prompts (`uncached`)."""
+
+    cost: int
+    uncached: int
+    usage: Usage
+    at: int
+
+
+def total(db: sqlite3.Connection, scope: Scope) -> Total:
+    """What there is of a scope now."""
+    row = db.execute(
+        "SELECT spent, held, raised FROM totals WHERE scope = ? AND subject = ? AND period = ?",
+        (scope.name, scope.subject, scope.period),
+    ).fetchone()
+    return Total() if row is None else Total(*row)
+
+
+def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short | None:
+    """Hold what the call may cost in all of its scopes, or say in which it does not fit: the one that is spent before others.
+
+    The same key again is the same hold. What nobody settled in time is settled first.
+    """
+    if db.execute("SELECT 1 FROM charges WHERE key = ?", (call.key,)).fetchone() is not None:
+        return None
+    sweep(db, call.at)
+    found = [short for scope in scopes if (short := _short(db, scope, call.held)) is not None]
+    if found:
+        return next((short for short in found if short.fit == "spent"), found[0])
+    db.execute(
+        "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, outcome)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'held')",
+        (
+            call.key, call.workflow, call.tenant, call.agent, call.user, call.model, call.tier, call.seq, call.prices,
+            call.held, call.at, call.expires_at,
+        ),
+    )  # fmt: skip
+    for scope in scopes:
+        db.execute("INSERT INTO charge_scopes VALUES (?, ?, ?, ?)", (call.key, scope.name, scope.subject, scope.period))
+        db.execute(
+            "INSERT INTO totals (scope, subject, period, held) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET held = held + excluded.held",
+            (scope.name, scope.subject, scope.period, call.held),
+        )
+    return None
+
+
+def settle(db: sqlite3.Connection, key: str, told: Settled) -> None:
+    """What the call has cost, once: a second time, or after its hold has become spend, nothing happens."""
+    used = told.usage
+    done = db.execute(
+        "UPDATE charges SET outcome = 'settled', cost = ?, uncached = ?, input = ?, output = ?, cache_read = ?, cache_write = ?,"
+        " settled_at = ? WHERE key = ? AND outcome = 'held'",
+        (told.cost, told.uncached, used.input, used.output, used.cache_read, used.cache_write, told.at, key),
+    )
+    if done.rowcount:
+        _spend(db, key, told.cost)
+
+
+def sweep(db: sqlite3.Connection, at: int) -> None:
+    """Holds that nobody settled in time become spend, in full: their calls may have been made."""
+    for key, held in db.execute(
+        "SELECT key, held FROM charges WHERE outcome = 'held' AND expires_at <= ?", (at,)
+    ).fetchall():
+        db.execute(
+            "UPDATE charges SET outcome = 'unknown', cost = held, uncached = held, settled_at = ? WHERE key = ?",
+            (at, key),
+        )
+        _spend(db, key, held)
+
+
+def release(db: sqlite3.Connection, key: str, at: int) -> None:
+    """The call was certainly not made: nothing of its hold is spent."""
+    done = db.execute(
+        "UPDATE charges SET outcome = 'settled', settled_at = ? WHERE key = ? AND outcome = 'held'", (at, key)
+    )
+    if done.rowcount:
+        _spend(db, key, 0)
+
+
+def raise_cap(db: sqlite3.Connection, request: str, scope: Scope, amount: int, principal: str, at: int) -> None:
+    """People have raised the cap of a scope by so much for its period; one request raises it once."""
+    done = db.execute(
+        "INSERT OR IGNORE INTO raises VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (request, scope.name, scope.subject, scope.period, amount, principal, at),
+    )
+    if done.rowcount:
+        db.execute(
+            "INSERT INTO totals (scope, subject, period, raised) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET raised = raised + excluded.raised",
+            (scope.name, scope.subject, scope.period, amount),
+        )
+
+
+def alert(db: sqlite3.Connection, scope: Scope, share: Decimal, at: int) -> bool:
+    """Whether a scope has spent that share of its cap, and nobody was told in this period."""
+    if scope.cap is None:
+        return False
+    found = total(db, scope)
+    cap = scope.cap + found.raised
+    if found.spent < share * cap:
+        return False
+    done = db.execute(
+        "INSERT OR IGNORE INTO alerts (scope, subject, period, threshold, cap, spent, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (scope.name, scope.subject, scope.period, str(share), cap, found.spent, at),
+    )
+    return done.rowcount == 1
+
+
+def tokens_at(db: sqlite3.Connection, workflow: str, seq: int) -> dict[str, int]:
+    """How many tokens the call that made the turn at row `seq` had, prompt and answer, by the model that counted them."""
+    rows = db.execute(
+        "SELECT model, input + output + cache_read + cache_write FROM charges WHERE workflow = ? AND seq = ?"
+        " AND tier = 'model' AND outcome = 'settled' AND output > 0 ORDER BY at",
+        (workflow, seq),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _short(db: sqlite3.Connection, scope: Scope, amount: int) -> Short | None:
+    found = total(db, scope)
+    cap = None if scope.cap is None else scope.cap + found.raised
+    fit = fits(cap, found.spent, found.held, amount)
+    return None if fit == "fits" else Short(scope, found, fit, amount)
+
+
+def _spend(db: sqlite3.Connection, key: str, cost: int) -> None:
+    """Turn the hold of a charge into spend, in every scope it was held in."""
+    (held,) = db.execute("SELECT held FROM charges WHERE key = ?", (key,)).fetchone()
+    db.execute(
+        "UPDATE totals SET held = held - ?, spent = spent + ? FROM charge_scopes AS c WHERE c.key = ?"
+        " AND totals.scope = c.scope AND totals.subject = c.subject AND totals.period = c.period",
+        (held, cost, key),
+    )
+
+
+BY = {"agent": "agent", "tenant": "tenant", "model": "model", "tier": "tier", "day": "date(at / 1000, 'unixepoch')"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """What calls of the model came to, summed over one agent, tenant, model, tier or day. Micro-dollars and tokens.
+
+    `uncached` is what they would have cost had nothing been read from the cache of prompts. `unknown` calls were never settled:
+    they count with the most they can have cost, without tokens. `held` is what calls under way may still cost.
+    """
+
+    name: str
+    calls: int
+    unknown: int
+    cost: int
+    held: int
+    uncached: int
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+
+
+def accounts(db: sqlite3.Connection, by: str, since: int, tenant: str | None = None) -> list[Account]:
+    """What calls since then (milliseconds) came to, by one of `BY`, the dearest first; days in their order."""
+    rows = db.execute(
+        f"SELECT {BY[by]} AS name, count(*), sum(outcome = 'unknown'), sum(cost), sum(iif(outcome = 'held', held, 0)),"
+        " sum(uncached), sum(input), sum(output), sum(cache_read), sum(cache_write) FROM charges"
+        " WHERE at >= ?1 AND (?2 IS NULL OR tenant = ?2) GROUP BY name"
+        f" ORDER BY {'name' if by == 'day' else 'sum(cost) DESC, name'}",
+        (since, tenant),
+    )
+    return [Account(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A scope of which something is spent, held or added in a period that is not over."""
+
+    scope: str
+    subject: str
+    period: str
+    total: Total
+
+
+def current(db: sqlite3.Connection, periods: Sequence[str]) -> list[Bounded]:
+    """What is spent in these days and months, the most first; runs are left out."""
+    marks = ", ".join("?" * len(periods))
+    rows = db.execute(
+        f"SELECT scope, subject, period, spent, held, raised FROM totals WHERE period IN ({marks})"
+        " ORDER BY spent DESC, scope, subject",
+        tuple(periods),
+    )
+    return [Bounded(row[0], row[1], row[2], Total(row[3], row[4], row[5])) for row in rows]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A scope had spent that share of its cap."""
+
+    scope: str
+    subject: str
+    period: str
+    threshold: str
+    cap: int
+    spent: int
+    at: int
+
+
+def alerts(db: sqlite3.Connection, since: int) -> list[Alert]:
+    """The alerts since then, the newest first."""
+    rows = db.execute(
+        "SELECT scope, subject, period, threshold, cap, spent, at FROM alerts WHERE at >= ? ORDER BY id DESC", (since,)
+    )
+    return [Alert(*row) for row in rows]
