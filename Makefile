@@ -40,7 +40,7 @@ dev: .venv/.runtime ## Temporal with its UI, a store and a worker, until Ctrl-C
 	@$(BIN)/tenure dev
 
 test: .venv/.dev ## all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 3 --dist worksteal  # they mostly wait: three keep two cores busy
 
 check: .venv/.dev ## style, types, import contracts, lengths
 	$(BIN)/ruff check

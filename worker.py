@@ -33,6 +33,7 @@ from tenure.activities.act import Acting
 from tenure.activities.decide import Deciding
 from tenure.activities.ledger import Ledgering
 from tenure.activities.observe import Observing
+from tenure.activities.raising import Raising
 from tenure.activities.record import Recording
 from tenure.activities.resources import Resources, now
 from tenure.activities.respond import Responding
@@ -49,14 +50,14 @@ from tenure.runtime.prices import cost_of
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
-from tenure.runtime.store import Store, agents, outcomes
+from tenure.runtime.store import Connection, Store, agents, outcomes
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.spec import SUMMARISER, AgentSpec
 from tenure.trust import Trust, level
 from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
-from tenure.workflows.trust_ledger import TrustLedger
+from tenure.workflows.trust_ledger import TrustLedger, UpgradingLedger
 
 ANNOUNCE_SECONDS = 10.0
 BEAT = timedelta(seconds=1)
@@ -64,6 +65,7 @@ STICKY = timedelta(seconds=2)  # a killed worker's own queue is waited for this 
 WORKFLOW_TASKS = 16  # replayed at once: after a restart hundreds of them would only time each other out
 DEPLOYMENT = "tenure"
 WORKFLOWS: Sequence[type] = (AgentRun, Installation, TrustLedger)
+PINNED: Sequence[type] = (AgentRun, Installation, UpgradingLedger)
 # What workflow code may import without a copy of its own in the sandbox: values and pure functions, no workflow.
 THIRD_PARTY = (
     "pydantic",
@@ -96,7 +98,7 @@ async def serving(
         await to.store.read(lambda db: check_registry(db, to.root, to.registry.agents.values()))
         await register_attributes(client)
         await _claim(client, settings, to.store)
-        await _announce(to, worker)
+        await _announce(to, worker, settings.task_queue)
         announcing = asyncio.create_task(_keep_announcing(to, worker, client, settings.task_queue))
         try:
             async with _worker(client, settings, to, strict_sandbox):
@@ -117,7 +119,7 @@ async def serving(
 def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str]) -> Resources:
     registry = Registry(served)
     for agent in registry.agents.values():
-        for model in (agent.model, *((SUMMARISER,) if agent.context_window else ())):
+        for model in (agent.model, *agent.fallback, *((SUMMARISER,) if agent.context_window else ())):
             cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
     if not settings.approver_root:
         raise ConfigError(
@@ -143,12 +145,12 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=WORKFLOWS,
+        workflows=PINNED if settings.build_id else WORKFLOWS,
         activities=[
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
             responding.respond, responding.evaluate,
             verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
-            ledgering.read_outcomes, ledgering.keep_ledger,
+            ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],
@@ -236,30 +238,40 @@ async def _claim(client: Client, settings: Settings, store: Store) -> None:
             ) from None
 
 
-async def _announce(to: Resources, worker: str) -> None:
+async def _announce(to: Resources, worker: str, task_queue: str) -> None:
     served = [
-        (a.name, a.fingerprint, worker, json.dumps(a.manifest), a.policy.model_dump_json() if a.policy else "")
+        (
+            a.name,
+            a.fingerprint,
+            worker,
+            json.dumps(a.manifest),
+            a.policy.model_dump_json() if a.policy else "",
+            task_queue,
+        )
         for a in to.registry.agents.values()
     ]
     await to.store.transact(lambda db: [agents.announce(db, *row, now()) for row in served])
 
 
-async def _listen(to: Resources, client: Client, task_queue: str) -> None:
-    """Tell the ledgers that have something to read and may not have heard of it."""
+async def _listen(to: Resources, client: Client) -> None:
+    """Tell the ledgers that have something to read and may not have heard of it; of several workers one does."""
     trusted = [agent.name for agent in to.registry.agents.values() if agent.policy]
-    late = (
-        await to.store.read(lambda db: outcomes.unread(db, trusted, now() - 2 * outcomes.EVERY_MS)) if trusted else []
-    )
-    for who in late:
-        await judging.nudge(to.store, client, task_queue, who)
+    at = now()
+
+    def take(db: Connection) -> list[tuple[tuple[str, str], str]]:
+        late = outcomes.unread(db, trusted, at - 2 * outcomes.EVERY_MS)
+        return [(who, told) for who in late if (told := judging.due(db, who, at))]
+
+    for who, told in await to.store.transact(take) if trusted else []:
+        await judging.nudge(to.store, client, told, who, late=True)
 
 
 async def _keep_announcing(to: Resources, worker: str, client: Client, task_queue: str) -> None:
     while True:
         await asyncio.sleep(ANNOUNCE_SECONDS)
         try:
-            await _announce(to, worker)
-            await _listen(to, client, task_queue)
+            await _announce(to, worker, task_queue)
+            await _listen(to, client)
         except StoreUnavailable as error:
             _say(f"cannot announce: {error}")
 
@@ -282,7 +294,8 @@ def _of_trust(name: str, trust: Trust) -> list[str]:
     ]
     if trust.evidence == "point":
         told.append(
-            f"{name}: evidence='point' takes a rate for what it seems: ten runs of luck are enough for a step up"
+            f"{name}: evidence='point' takes a rule by its letter: a single good run may be enough for a step up; it is meant for"
+            " trying things out"
         )
     return told
 

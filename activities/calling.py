@@ -12,13 +12,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure import context
+from tenure.activities.paying import Exhausted, Payer
 from tenure.activities.resources import Resources
 from tenure.runtime import telemetry as otel
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import cost_of
 from tenure.runtime.retry import Posture, advise
 from tenure.runtime.store import summaries
-from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.summaries import Summary
 from tenure.spec import SUMMARISER, AgentSpec
 from tenure.transcript import answer_text, as_text, calls_made, fitted_of, messages, result_value
@@ -46,15 +46,23 @@ class Sent:
     cost: int = 0
 
 
-async def call(to: Resources, run: RunRow, agent: AgentSpec, prompt: Prompt, deadline: float) -> Reply:
-    """Claude's reply, by `deadline` on the event loop's clock. Raises what Temporal retries, or does not: the map decides."""
+async def call(payer: Payer, prompt: Prompt, deadline: float, tier: str = "model") -> Reply:
+    """Claude's reply, paid for, by `deadline` on the event loop's clock.
+
+    Raises what Temporal retries, or does not: the map decides. Raises Exhausted where the budget does not allow it.
+    """
+    to, run, agent = payer.to, payer.run, payer.agent
     attributes = {otel.OPERATION: "chat", otel.MODEL: prompt.model, otel.AGENT: agent.name, otel.TENANT: run.tenant}
     with otel.span(f"chat {prompt.model}", run.workflow, run.carrier, attributes) as span:
         try:
             async with asyncio.timeout_at(deadline):
-                reply = await to.claude.reply(prompt)
+                reply = await payer.pay(prompt, to.claude.reply, tier)
+        except (Exhausted, ApplicationError):  # one of ours, and judged already
+            raise
         except Exception as error:  # noqa: BLE001  # every class of the client and its transport is judged by one map
             _raise(to, error, agent)
+        span.set_attribute(otel.RESPONSE_MODEL, reply.model)
+        span.set_attribute(otel.COST, reply.cost)
         span.set_attribute(otel.INPUT_TOKENS, reply.usage.input)
         span.set_attribute(otel.OUTPUT_TOKENS, reply.usage.output)
         span.set_attribute(otel.CACHE_READ, reply.usage.cache_read)
@@ -63,10 +71,9 @@ async def call(to: Resources, run: RunRow, agent: AgentSpec, prompt: Prompt, dea
         return reply
 
 
-async def fit(
-    to: Resources, run: RunRow, agent: AgentSpec, rows: list[JsonObject], ask: Decide, deadline: float
-) -> Sent:
+async def fit(payer: Payer, rows: list[JsonObject], ask: Decide, deadline: float) -> Sent:
     """The conversation as it is sent: within the agent's `context_window`, if it has one."""
+    to, run, agent = payer.to, payer.run, payer.agent
     fitted = fitted_of(rows)
     if agent.context_window is None:
         return Sent(messages(rows, to.blobs.get, fitted))
@@ -77,20 +84,20 @@ async def fit(
     now = fitted.model_copy(update={"cleared": plan.cleared})
     if plan.summarised == fitted.summarised:
         return Sent(messages(rows, to.blobs.get, now), now)
-    made = await _summary(to, run, agent, _to_summarise(to, rows, fitted, plan.summarised), ask, deadline)
+    made = await _summary(payer, _to_summarise(to, rows, fitted, plan.summarised), ask, deadline)
     if made.text:  # a summary that was refused or cut must not stand for what it leaves out
         now = Fitted(cleared=plan.cleared, summarised=plan.summarised, summary=made.text)
     return Sent(messages(rows, to.blobs.get, now), now, made.usage, cost_of(SUMMARISER, made.usage))
 
 
-async def _summary(
-    to: Resources, run: RunRow, agent: AgentSpec, asked: list[JsonObject], ask: Decide, deadline: float
-) -> Summary:
+async def _summary(payer: Payer, asked: list[JsonObject], ask: Decide, deadline: float) -> Summary:
     """The summary before this turn, made once: an attempt that comes later finds it, and does not pay for it again."""
+    to, run = payer.to, payer.run
     stands = await to.store.read(lambda db: summaries.standing(db, run.workflow, ask.seq, ask.head))
     if stands is not None:
         return stands
-    reply = await call(to, run, agent, Prompt(SUMMARISER, asked, SUMMARY_TOKENS, agent.timeout), deadline)
+    prompt = Prompt(SUMMARISER, asked, SUMMARY_TOKENS, payer.agent.timeout)
+    reply = await call(payer, prompt, deadline, tier="summary")
     whole = reply.stop in ("end_turn", "stop_sequence")
     made = Summary(text=answer_text(reply.content) if whole else "", usage=reply.usage)
     await to.store.transact(lambda db: summaries.put(db, run.workflow, ask.seq, ask.head, made))

@@ -12,6 +12,7 @@ from temporalio import activity
 from tenure.activities import calling, hooks, provenance
 from tenure.activities.calling import Sent
 from tenure.activities.observe import raise_elsewhere
+from tenure.activities.paying import Exhausted, Payer
 from tenure.activities.provenance import Provenance
 from tenure.activities.pulse import pulse
 from tenure.activities.recall import Texts
@@ -22,7 +23,6 @@ from tenure.errors import BadInput, HookFailed, NotServed, Unavailable
 from tenure.hooks import ON_TOOL_CALL, Iteration, Missing, Reject, ToolCall
 from tenure.run import Status
 from tenure.runtime.claude import Prompt, Reply
-from tenure.runtime.prices import cost_of
 from tenure.runtime.store import Connection, ledgers, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
@@ -64,8 +64,13 @@ class Deciding:
         except HookFailed as error:
             return Turn(halted=str(error))
         deadline = asyncio.get_running_loop().time() + agent.timeout  # a summary takes its share of it
-        sent = await calling.fit(self.to, run, agent, rows, ask, deadline)
-        reply = await calling.call(self.to, run, agent, _prompt(agent, run, sent.messages), deadline)
+        before = max((seq for seq, row in enumerate(rows) if row["role"] == "assistant"), default=None)
+        payer = Payer(self.to, run, agent, ask.seq, before)
+        try:
+            sent = await calling.fit(payer, rows, ask, deadline)
+            reply = await calling.call(payer, _prompt(agent, run, sent.messages), deadline)
+        except Exhausted as error:
+            return Turn(shortage=error.shortage)
         checked = await _check(run, agent, reply, {**state, **recovered})
         origin = self._origin(ask, agent, run, rows, reply, checked)
         turn = _turn(agent, reply, sent, checked, recovered, origin)
@@ -157,7 +162,8 @@ def _turn(
         "tainted": origin.tainted,
         "taint": origin.asks,
         "usage": reply.usage + sent.usage,
-        "cost": cost_of(agent.model, reply.usage) + sent.cost,
+        "cost": reply.cost + sent.cost,
+        "model": reply.model if reply.model != agent.model else "",
         "tokens": reply.usage.total if agent.context_window else 0,
     }
     # History leaves out what was not set: only what says something is.

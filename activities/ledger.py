@@ -11,6 +11,7 @@ from tenure.approvals.digest import digest
 from tenure.errors import ConfigError, Unavailable
 from tenure.runtime import judging
 from tenure.runtime.store import Connection, agents, ledgers, outcomes, restrictions, runs, transcript
+from tenure.runtime.store.ledgers import Kept
 from tenure.runtime.store.outcomes import OutcomeRow
 from tenure.runtime.store.runs import RunRow
 from tenure.transcript import name_of
@@ -41,8 +42,7 @@ class Ledgering:
         """Keep level, evidence and changes in one transaction. A level that fell moves the fence: it bites at the next effect."""
 
         def write(db: Connection) -> None:
-            ledgers.keep(db, keep.tenant, keep.agent, keep.ledger, keep.read_to, keep.at)
-            for change in keep.ledger.changes:
+            for change in ledgers.keep(db, keep.tenant, keep.agent, keep.ledger, keep.read_to, keep.at):
                 if change.kind in LOWERING and change.after < change.before:
                     told = Restriction(kind="lowered", value=str(change.after), reason=change.why)
                     restrictions.restrict(db, (keep.tenant, keep.agent), told, "ledger", keep.at)
@@ -55,7 +55,7 @@ def _batch(db: Connection, ask: ReadOn) -> Batch:
     if policy is None:
         return Batch()
     kept = ledgers.get(db, ask.tenant, ask.agent)
-    after = kept.read_to if ask.fresh and kept else ask.after
+    after = _after(db, ask, kept)
     rows = outcomes.after(db, (ask.tenant, ask.agent), after, MOST)
     heard = [one for row in rows if (one := _heard(db, row, policy)) is not None]
     return Batch(
@@ -65,8 +65,14 @@ def _batch(db: Connection, ask: ReadOn) -> Batch:
         read_to=rows[-1].seq if rows else after,
         more=len(rows) == MOST,
         digest=digest([one.model_dump(mode="json") for one in heard]),
-        kept=kept.ledger if kept else None,
+        kept=kept.ledger if kept and (ask.fresh or kept.level < ask.level) else None,
     )
+
+
+def _after(db: Connection, ask: ReadOn, kept: Kept | None) -> int:
+    """From where to read on: a store that was put back to an earlier day has begun to number outcomes anew."""
+    is_known = not ask.fresh and ask.after <= outcomes.last(db)
+    return ask.after if is_known else kept.read_to if kept else 0
 
 
 def _policy(db: Connection, agent: str) -> Policy | None:
@@ -81,8 +87,8 @@ def _heard(db: Connection, row: OutcomeRow, policy: Policy) -> Heard | None:
     name = row.workflow.rpartition(":")[2]
     if row.kind == "severe":
         return Heard(run=name, severe=True, why=row.note[:WHY_LIMIT])
-    if run.fingerprint != policy.fingerprint:
-        return None  # of another build than the one that earns or loses now
+    if run.fingerprint != policy.fingerprint or not row.place:
+        return None  # of another build than the one that earns or loses now, or ended by something else than the agent
     judged = Judged(
         run=name,
         good=row.good,

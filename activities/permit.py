@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenure.activities.job import Job
-from tenure.approvals import answer as answers
-from tenure.approvals.approvers import is_same
-from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Kind, Request
-from tenure.errors import AnswerRefused, BadInput
 from tenure.runtime import approving
-from tenure.runtime.store import Connection, approvals, ledgers
+from tenure.runtime.store import Connection, ledgers
 from tenure.transcript import canonical
 from tenure.trust.checks import Case, checks
 from tenure.trust.grammar import parse
@@ -56,7 +52,7 @@ def decision(job: Job, standing: Standing, level: int | None) -> Decision:
     bounds = {} if job.ask.cap is None else {"cap": job.ask.cap}
     case = Case(
         tool=job.tool.name,
-        arguments=job.block["input"],
+        arguments=facts.given(job.block["input"]),
         effect=facts.effect,
         level=level,
         permits=facts.permits,
@@ -80,51 +76,28 @@ def _level(db: Connection, job: Job) -> int | None:
 
 def _unapproved(db: Connection, job: Job, root: Ed25519PublicKey) -> str:
     """Why no approval of the call holds, empty when one does."""
-    asked = approvals.approved(db, job.ask.request) if job.ask.request else None
-    if asked is None or asked.workflow != job.workflow or not _is_about(asked, job):
+    asked = approving.approved(db, job.ask.request)
+    if asked is None or (asked.workflow, asked.tenant) != (job.workflow, job.run.tenant) or not _is_about(asked, job):
         return "no approval of it stands in the store"
     terms = _terms(job)
-    people = {
-        name for token in approvals.approvals_of(db, asked.id) for name in _approver(db, root, token, asked, job, terms)
-    }
+    people = approving.who_approved(db, root, asked, terms.roles, job.run.user)
     needed = max(asked.quorum, terms.quorum)
     return "" if len(people) >= needed else f"of its approvals {len(people)} hold and {needed} are needed"
 
 
 def _is_about(asked: Request, job: Job) -> bool:
     """Whether people were shown this very call: its tool, its arguments and its place in the run."""
-    if asked.kind is not Kind.TOOL_CALL or asked.epoch != job.ask.fence or not _is_bound(asked):
+    if asked.kind is not Kind.TOOL_CALL or asked.epoch != job.ask.fence:
         return False
     calls: list[JsonObject] = asked.payload.get("calls", [{**asked.payload, "row": asked.seq}])
     made = canonical([job.tool.name, job.block["input"], job.seq])  # text: to Python 1 and True are equal
     return any(canonical([one.get("tool"), one.get("arguments"), one.get("row")]) == made for one in calls)
 
 
-def _is_bound(asked: Request) -> bool:
-    """Whether the request says what its id and its digest say: only then is it one that a run has made."""
-    try:
-        bound = request_digest(asked.tenant, asked.workflow, asked.seq, asked.kind, asked.payload, asked.epoch)
-    except BadInput:
-        return False
-    return asked.digest == bound and asked.id == f"req-{bound[:16]}"
-
-
 def _terms(job: Job) -> Terms:
     facts = job.agent.facts[job.tool.name]
+    given = facts.given(job.block["input"])
     return for_call(
         facts.effect,
-        [told.terms for told in facts.approvals if parse(told.permission).restricts(job.block["input"])],
+        [told.terms for told in facts.approvals if parse(told.permission).restricts(given)],
     )
-
-
-def _approver(db: Connection, root: Ed25519PublicKey, token: str, asked: Request, job: Job, terms: Terms) -> list[str]:
-    """Who approved by that token, if it is genuine and they are an approver now; what a row says of it counts for nothing."""
-    try:
-        signer, key = approving.signer(db, root, answers.claimed_signer(token), asked.tenant)
-        answer = answers.read(token, key)
-        answers.check(answer, asked, signer, min(answer.exp * 1000 - 1, asked.deadline))  # in time when it was verified
-        approving.approver(db, root, answer.principal, job.run.tenant, terms.roles)
-    except AnswerRefused:
-        return []
-    approves = answer.verdict == "approve" and not is_same(answer.principal, job.run.user)
-    return [answer.principal] if approves else []

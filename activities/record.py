@@ -27,19 +27,19 @@ class Recording:
         """Keep how the run ended. Names the tools whose last start left no result: they are in doubt."""
         workflow = activity.info().workflow_id or ""
 
-        def write(db: Connection) -> tuple[list[str], bool]:
+        def write(db: Connection) -> tuple[list[str], str]:
             runs.finish(db, workflow, record)
             approvals.close_run(db, workflow, now())
             run = runs.get(db, workflow)
             if run is not None:
                 judging.finished(db, run, now())
             open_effects = [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
-            return open_effects, judging.is_due(db, (record.tenant, record.agent), now())
+            return open_effects, judging.due(db, (record.tenant, record.agent), now())
 
         in_doubt, due = await self.to.store.transact(write)
         _tell(workflow, record)
         if due:
-            await self.to.nudge((record.tenant, record.agent))
+            await self.to.nudge((record.tenant, record.agent), due)
         return Recorded(in_doubt=in_doubt)
 
     @activity.defn(name="note")

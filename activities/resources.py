@@ -32,9 +32,9 @@ class Resources:
     notifiers: tuple[Notify, ...] = ()
     recall: Recall = field(default_factory=Recall)
 
-    async def nudge(self, who: tuple[str, str]) -> None:
+    async def nudge(self, who: tuple[str, str], task_queue: str) -> None:
         """Tell the ledger of `who` (tenant, agent) that something is known of a run; from within an activity."""
-        await judging.nudge(self.store, activity.client(), activity.info().task_queue, who)
+        await judging.nudge(self.store, activity.client(), task_queue, who)
 
 
 def now() -> int:

@@ -68,12 +68,12 @@ class Responding:
     async def _keep(self, run: RunRow, good: bool, why: str) -> None:
         who = run.tenant, run.agent
 
-        def write(db: Connection) -> bool:
+        def write(db: Connection) -> str:
             judging.say(db, run, verdicts.EVALUATE, good, why, now())
-            return judging.is_due(db, who, now())
+            return judging.due(db, who, now())
 
-        if await self.to.store.transact(write):
-            await self.to.nudge(who)
+        if due := await self.to.store.transact(write):
+            await self.to.nudge(who, due)
 
     async def _found(self, seq: int, head: str) -> tuple[RunRow, AgentSpec, list[JsonObject]]:
         workflow = activity.info().workflow_id or ""

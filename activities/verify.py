@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from temporalio import activity
 
-from tenure.activities.resources import Resources, now
+from tenure.activities.resources import Resources
 from tenure.approvals import answer as answers
 from tenure.approvals.request import Closed, Kind, Notice, Request, Verdict, Verdicts, Verify
 from tenure.errors import AnswerRefused, BadInput, StoreUnavailable
 from tenure.runtime import approving, notify
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, runs
+from tenure.transcript import canonical
 from tenure.trust.terms import ASKS_PER_APPROVER_HOUR, HOUR
 from tenure.wire import JsonObject
 
@@ -103,7 +104,7 @@ class Verifying:
         except Exception as error:  # noqa: BLE001  # what is not proven is refused, however it fails to be
             verdict = Verdict(accepted=False, reason=f"unreadable: {type(error).__name__}")
         if known is None:
-            approvals.record_answer(db, name, request, verdict, now(), token if verdict.accepted else "")
+            approvals.record_answer(db, name, request, verdict, at, token if verdict.accepted else "")
         return verdict
 
     def _check_edit(self, request: Request, edit: JsonObject | None) -> None:
@@ -116,6 +117,8 @@ class Verifying:
             tool.arguments(edit)
         except BadInput as error:
             raise AnswerRefused(f"the edit does not fit {tool.name}: {error}") from error
+        if canonical(edit) == canonical(request.payload.get("arguments")):
+            raise AnswerRefused("the edit changes nothing: approve the call instead")
 
 
 def _first(db: Connection, request: Request, answer: answers.Answer, person: str) -> None:

@@ -169,26 +169,26 @@ def observe(db: Connection, plan: Plan) -> None:
     transcript.put(db, plan.run, 0, first_row(plan.request))
 
 
-def record(db: Connection, plan: Plan) -> bool:
-    """As the activity `record`; whether the ledger is to be told."""
+def record(db: Connection, plan: Plan) -> str:
+    """As the activity `record`; the task queue on which the ledger is to be told, if it is."""
     outcome = Outcome(
         status=Status.COMPLETED, stop_reason=StopReason.ANSWERED, finished_at=now(), fingerprint=desk.fingerprint
     )
     runs.finish(db, plan.run, Record(outcome=outcome, agent="desk", tenant=TENANT))
     judging.finished(db, _row(db, plan), now())
-    return judging.is_due(db, WHO, now())
+    return judging.due(db, WHO, now())
 
 
-def evaluate(db: Connection, plan: Plan) -> bool:
+def evaluate(db: Connection, plan: Plan) -> str:
     """As the activity `evaluate`."""
     judging.say(db, _row(db, plan), verdicts.EVALUATE, plan.good, "", now())
-    return judging.is_due(db, WHO, now())
+    return judging.due(db, WHO, now())
 
 
-def complain(db: Connection, plan: Plan) -> bool:
+def complain(db: Connection, plan: Plan) -> str:
     """As `feedback.give`."""
     judging.say(db, _row(db, plan), verdicts.CLIENT, False, "not what I wanted", now())
-    return judging.is_due(db, WHO, now())
+    return judging.due(db, WHO, now())
 
 
 def _row(db: Connection, plan: Plan) -> runs.RunRow:

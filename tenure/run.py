@@ -16,7 +16,7 @@ from tenure.approvals.request import Request
 from tenure.trust.config import ApprovalRule, Permit, ToolRule
 from tenure.trust.level import MOST
 from tenure.trust.restrictions import FREE, Standing
-from tenure.turn import Usage
+from tenure.turn import Shortage, Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
 
@@ -71,7 +71,7 @@ class ToolFacts(Wire):
 
     `invalidates` names the cached reads that a call of this tool makes stale (None: all of them). `output` holds the paths of
     the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them). `permits`, `rules` and
-    `approvals` are what the agent's `trust` says of it.
+    `approvals` are what the agent's `trust` says of it. `defaults` is what it gets for arguments that a call leaves out.
     """
 
     effect: Effect = Effect.WRITE
@@ -85,6 +85,11 @@ class ToolFacts(Wire):
     permits: list[Permit] = Field(default_factory=list[Permit])
     rules: list[ToolRule] = Field(default_factory=list[ToolRule])
     approvals: list[ApprovalRule] = Field(default_factory=list[ApprovalRule])
+    defaults: JsonObject = Field(default_factory=dict[str, Json])
+
+    def given(self, arguments: JsonObject) -> JsonObject:
+        """What the tool gets from a call with these arguments: policy judges that, and not what the call happens to write out."""
+        return {**self.defaults, **arguments}
 
 
 class Snapshot(Wire):
@@ -154,6 +159,13 @@ class Parked(Asking):
     since: int = 0
 
 
+class Raise(Wire):
+    """People have answered a request about a budget: what they approved is added to it."""
+
+    request: str
+    tenant: str
+
+
 class Grant(Wire):
     """People approved a call: in which request, and what was restricted then."""
 
@@ -164,10 +176,11 @@ class Grant(Wire):
 class OpenTurn(Asking):
     """A turn whose calls are being settled in order. Mutable: part of the workflow's own state.
 
-    By digest, `grants` holds the calls that people approved and that have not run yet, `denied` those they did not, with what
-    Claude is told. By index, `taint` says why a call needs their look for the origin of its arguments, `edited` holds the input
-    that a person put in place of a call's. `resolved` is a person's word about start `generation` of the next call, until it was
-    used. `stale` counts how often the next call was found to rest on an old ruling.
+    By digest, `grants` holds the calls that people approved and that have not run yet, `outdated` the requests of approvals that no
+    longer hold, `denied` the calls that people did not approve, with what Claude is told. By index, `taint` says why a call needs
+    their look for the origin of its arguments, `edited` holds the input that a person put in place of a call's. `resolved` is a
+    person's word about start `generation` of the next call, until it was used. `stale` counts how often the next call was found to
+    rest on an old ruling.
     """
 
     seq: int
@@ -179,6 +192,7 @@ class OpenTurn(Asking):
     taint: dict[int, str] = Field(default_factory=dict[int, str])
     edited: dict[int, JsonObject] = Field(default_factory=dict[int, JsonObject])
     grants: dict[str, Grant] = Field(default_factory=dict[str, Grant])
+    outdated: dict[str, str] = Field(default_factory=dict[str, str])
     denied: dict[str, str] = Field(default_factory=dict[str, str])
     stale: int = 0
     resolved: Literal["happened", "did-not"] | None = None
@@ -231,6 +245,7 @@ class RunState(BaseModel):
     asks: int = 0  # requests about calls so far, since somebody last looked
     parked: Parked | None = None
     woken: bool = False  # somebody says that what it is parked for may be over
+    shortage: Shortage | None = None  # the budget does not allow the next call of the model
 
     @property
     def agent(self) -> Snapshot:

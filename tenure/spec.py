@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 
 from tenure.errors import ConfigError
 from tenure.hooks import HOOKS
+from tenure.optimize import Budget, Optimization
 from tenure.run import Snapshot, ToolFacts
 from tenure.tools import LONGEST, Function, Tool, manifests
 from tenure.transcript import canonical
-from tenure.trust import pattern
+from tenure.trust import known, pattern
 from tenure.trust.config import Trust
 from tenure.trust.grammar import parse
 from tenure.trust.ledger import Policy
@@ -31,8 +32,9 @@ SUMMARISER = "claude-haiku-5-5"  # makes the summaries of agents that have a con
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 CONTEXT_LEAST = 2_000  # tokens: below, not even a summary and one turn fit
 LATER = {  # named by the design, not yet built: said so, instead of calling them unknown
-    "optimization", "learning", "channels", "message_handling", "audit", "privacy", "mcp_servers",
+    "learning", "channels", "message_handling", "audit", "privacy", "mcp_servers",
 }  # fmt: skip
+TRUSTED = {name for key, field in Trust.model_fields.items() for name in (key, field.alias)}
 Hook = Callable[..., Any]  # what hooks take and may return is in tenure.hooks; sync or async
 
 
@@ -45,9 +47,11 @@ class AgentSpec(BaseModel):
 
     `state` is what a run begins with (JSON, at most 64 KB). `required_state` names variables that must be there before every
     model call; a mapping gives each a function that recovers it, or None to halt. `roles` maps a role to patterns of the tools it
-    may use; with it a run without one of these roles is refused. `rate_limits` maps a pattern of tools to "10/hour".
+    may use; with it a run without one of these roles is refused. `rate_limits` maps a pattern of tools to "10/hour". A limit, and
+    the patterns of a role together, must name a tool.
 
-    `trust` says which calls each level of trust may make; see `tenure.trust.Trust`.
+    `trust` says which calls each level of trust may make; see `tenure.trust.Trust`. `optimization` says what may be spent, and on
+    which models; see `tenure.optimize.Optimization`.
 
     `until`, `on_iteration`, `on_tool_call`, `on_error`, `on_response` and `evaluate` are hooks: see `tenure.hooks` for what they
     are given and may return. They run in the worker, never in workflow code, at least once. Raises ConfigError.
@@ -73,6 +77,7 @@ class AgentSpec(BaseModel):
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     rate_limits: dict[str, RateLimit] = Field(default_factory=dict[str, RateLimit])
     trust: Trust | None = None
+    optimization: Optimization | None = None
     until: Hook | None = None
     on_iteration: Hook | None = None
     on_tool_call: Hook | None = None
@@ -85,11 +90,8 @@ class AgentSpec(BaseModel):
     def _explain(
         cls, data: dict[str, Any], handler: ModelWrapValidatorHandler[AgentSpec]
     ) -> AgentSpec:  # Any: not yet validated
-        known = set(cls.model_fields)
-        for key in (key for key in data if key not in known):
-            near = difflib.get_close_matches(key, known, 1)
-            hint = ": this version of Tenure cannot do it yet" if key in LATER else ""
-            raise ConfigError(f"Agent has no parameter {key!r}" + (f": did you mean {near[0]!r}?" if near else hint))
+        for key in (key for key in data if key not in cls.model_fields):
+            raise ConfigError(f"Agent has no parameter {key!r}{_instead(key, cls.model_fields)}")
         if "tools" in data:
             data = {**data, "tools": tuple(_as_tool(item) for item in _listed("tools", data["tools"]))}
         if "required_state" in data and not isinstance(data["required_state"], Mapping):
@@ -124,10 +126,11 @@ class AgentSpec(BaseModel):
             raise ConfigError(f"agent {self.name!r}: effort={self.effort!r} must be one of {', '.join(EFFORTS)}")
         for role, patterns in self.roles.items():
             pattern.check(f"agent {self.name!r}: roles[{role!r}]", patterns, self.tool)
+            known.check_tools(f"agent {self.name!r}: roles[{role!r}]", patterns, self.tool)
         pattern.check(f"agent {self.name!r}: rate_limits", self.rate_limits, self.tool)
-        for where, told in self.trust.written if self.trust else ():
-            pattern.check(f"agent {self.name!r}: {where}", [parse(told).pattern], self.tool)
-        self._check_ways()
+        for limited in self.rate_limits:
+            known.check_tools(f"agent {self.name!r}: rate_limits", [limited], self.tool)
+        self._check_trust()
         for entry in self.tools:
             pattern.check(f"tool {entry.name!r}: invalidates", entry.invalidates or (), self.tool)
         for name in HOOKS:
@@ -136,6 +139,20 @@ class AgentSpec(BaseModel):
             if not name:
                 raise ConfigError(f"agent {self.name!r}: required_state names a variable '': give it a name")
             _check_hook(f"agent {self.name!r}: required_state[{name!r}]", recover)
+
+    def _check_trust(self) -> None:
+        if self.trust is None:
+            return
+        schemas = {entry.name: entry.manifest["input_schema"] for entry in self.tools}
+        for check, many in (
+            (known.check_grant, self.trust.granting),
+            (known.check_restriction, self.trust.restricting),
+        ):
+            for place, told in many:
+                where = f"agent {self.name!r}: {place}"
+                pattern.check(where, [parse(told).pattern], self.tool)
+                check(where, told, schemas)
+        self._check_ways()
 
     def _check_ways(self) -> None:
         """Two entries of `approvals` that always apply together must leave a way to answer."""
@@ -164,10 +181,13 @@ class AgentSpec(BaseModel):
         return {
             **self.model_dump(include={"name", "model", "instructions", "max_iterations", "max_tokens", "timeout"}),
             **self.model_dump(include={"error_threshold", "temperature", "effort", "state", "context_window"}),
-            **self.model_dump(mode="json", include={"roles", "rate_limits", "trust"}),
+            **self.model_dump(mode="json", include={"roles", "rate_limits", "trust", "optimization"}),
             **{name: _named(getattr(self, name)) for name in HOOKS},
             "required_state": {name: _named(recover) for name, recover in self.required_state.items()},
-            "tools": [{**entry.manifest, **self.facts[entry.name].model_dump(mode="json")} for entry in self.tools],
+            "tools": [  # the defaults stand in the input schema already
+                {**entry.manifest, **self.facts[entry.name].model_dump(mode="json", exclude={"defaults"})}
+                for entry in self.tools
+            ],
         }
 
     @functools.cached_property
@@ -194,6 +214,16 @@ class AgentSpec(BaseModel):
         return {entry.name: self._facts(entry) for entry in self.tools}
 
     @property
+    def budget(self) -> Budget:
+        """What the agent may spend."""
+        return self.optimization.budget if self.optimization else Budget()
+
+    @property
+    def fallback(self) -> tuple[str, ...]:
+        """The models that follow on its own when that does not fit the budget any more."""
+        return self.optimization.models if self.optimization else ()
+
+    @property
     def level(self) -> int | None:
         """The level (tenths) that an agent without history begins with; None without `trust`."""
         return None if self.trust is None else min(self.trust.initial, self.trust.cap)
@@ -214,13 +244,11 @@ class AgentSpec(BaseModel):
 
     def _facts(self, entry: Tool) -> ToolFacts:
         facts = entry.facts(self.timeout)
-        if self.trust is None:
-            return facts
-        told = {
-            "permits": self.trust.permits(entry.name),
-            "rules": self.trust.rules_for(entry.name),
-            "approvals": self.trust.approving(entry.name),
-        }
+        told: dict[str, Any] = {"defaults": known.defaults(entry.manifest["input_schema"])}  # Any: the fields' types
+        if self.trust is not None:
+            told["permits"] = self.trust.permits(entry.name)
+            told["rules"] = self.trust.rules_for(entry.name)
+            told["approvals"] = self.trust.approving(entry.name)
         return facts.model_copy(update={name: value for name, value in told.items() if value})
 
     def _more(self) -> dict[str, Any]:  # Any: values of several fields; those an agent does not use stay out of history
@@ -235,10 +263,9 @@ class AgentSpec(BaseModel):
         return {name: value for name, value in told.items() if value} | level
 
     def idle_patterns(self) -> list[tuple[str, str]]:
-        """Patterns that name no tool yet, each with the parameter it stands in: a word to whoever starts a worker."""
-        told = [("rate_limits", named) for named in self.rate_limits]
-        told += [(f"roles[{role!r}]", named) for role, patterns in self.roles.items() for named in patterns]
-        told += [(where, parse(written).pattern) for where, written in (self.trust.written if self.trust else ())]
+        """Patterns that grant what is not there yet, each with the parameter it stands in: a word to whoever starts a worker."""
+        told = [(f"roles[{role!r}]", named) for role, patterns in self.roles.items() for named in patterns]
+        told += [(where, parse(written).pattern) for where, written in (self.trust.granting if self.trust else ())]
         return [(where, named) for where, named in told if not any(pattern.matches(named, tool) for tool in self.tool)]
 
     def offered(self, role: str | None) -> list[JsonObject]:
@@ -270,6 +297,16 @@ class AgentSpec(BaseModel):
     def limits(self, tool: str) -> dict[str, RateLimit]:
         """The rate limits that a call of this tool counts for, by their patterns."""
         return {told: limit for told, limit in self.rate_limits.items() if pattern.matches(told, tool)}
+
+
+def _instead(key: str, names: Iterable[str]) -> str:
+    """What to write in place of a parameter that there is not."""
+    if key in TRUSTED:
+        return f": write trust=Trust({key}=...), with `from tenure.trust import Trust`"
+    near = difflib.get_close_matches(key, names, 1)
+    if near:
+        return f": did you mean {near[0]!r}?"
+    return ": this version of Tenure cannot do it yet" if key in LATER else ""
 
 
 def _listed(what: str, items: Any) -> Iterable[Any]:  # Any: not yet validated

@@ -61,7 +61,9 @@ class Tool:
     again. `poll=True` says that asking again for the same thing is meant.
 
     `output` names the fields of the result that may be trusted, as paths: `"id"`, `"tickets[].id"`, or `"*"` for all of it;
-    everything else it returns taints the run. `sinks` names the arguments that must come from trusted text (None: all).
+    everything else it returns taints the run. `sinks` names the arguments that must come from trusted text (None: all): for what
+    changes the world those that say whom and what it reaches, or a person is asked; for a read those that choose what is read, or
+    its `output` is not trusted either.
     `cache=True` lets a read's result be used again in the same run for the same arguments. `invalidates` names, as tool
     patterns, the cached reads that a call of this tool makes stale (None: all). All three are kept as frozensets; one name
     may be given as a plain str. Raises ConfigError.

@@ -67,6 +67,24 @@ class Fitted(Wire):
     summary: str = ""
 
 
+class Shortage(Wire):
+    """The budget does not allow the next call of the model: in which scope, and what follows (`on`). Micro-dollars.
+
+    `cap` is what may be spent there with what people have added, `spent` what is, `needed` what the call may cost. `until` is when
+    the day or month is over (milliseconds; 0: the budget does not come back).
+    """
+
+    scope: Literal["run", "agent/day", "user/day", "tenant/month"] = "run"
+    subject: str = ""
+    period: str = ""
+    cap: int = 0
+    spent: int = 0
+    needed: int = 0
+    until: int = 0
+    on: Literal["fallback", "pause", "stop"] = "stop"
+    why: str = ""
+
+
 class Turn(Wire):
     """An assistant turn: its content blocks as the API gave them, and what became of its tool calls before they are made.
 
@@ -74,7 +92,8 @@ class Turn(Wire):
     hold what Claude is told instead of a result, `modified` the input with which it is made instead, `taint` why a person must look
     at where its arguments come from. `state` is what recovery hooks set before the turn. `halted`: the run ends instead of asking
     Claude; `broken`: it ends because a hook of the agent failed on the turn; `parked`: Claude was not asked, because an operator
-    has halted the agent. `tainted`: what the turn rests on holds text from elsewhere. `standing` is what was restricted when the
+    has halted the agent; `shortage`: because the budget does not allow it. `model` made the turn, where that is not the agent's
+    own. `tainted`: what the turn rests on holds text from elsewhere. `standing` is what was restricted when the
     turn was recorded. `tokens` is what the call itself took, where the agent has a `context_window`; `usage` is all that was used,
     `cost` is in micro-dollars.
     """
@@ -93,6 +112,8 @@ class Turn(Wire):
     halted: str = ""
     broken: str = ""
     parked: bool = False
+    shortage: Shortage | None = None
+    model: str = ""
     tainted: bool = False
     taint: dict[int, str] = Field(default_factory=dict[int, str])
     standing: Standing | None = None

@@ -14,12 +14,16 @@ from tenure.approvals.request import Request, Verdict
 from tenure.errors import BadInput, TenureError
 from tenure.run import Outcome, Progress, RunRequest, StopReason
 from tenure.wire import INLINE_LIMIT
-from tenure.workflows import carry, ending, respond, story, turn
+from tenure.workflows import budget, carry, ending, respond, story, turn
 from tenure.workflows.ask import Desk, MoveOn
 from tenure.workflows.call import NotServed
 from tenure.workflows.carry import Stop
 from tenure.workflows.observe import Ended, observe, take_context
 
+FOREIGN = (
+    "carried= (of agent {!r:.80}, attempt {}): state counts only where the run itself has carried it over by continue-as-new, "
+    "never from a client, a workflow retry or a cron schedule: start a run as a client makes it, with `tenure run`"
+)
 REFUSED = f"[added context was refused: at most {INLINE_LIMIT:,} bytes a turn are taken]"
 
 
@@ -30,14 +34,16 @@ class AgentRun:
     @workflow.init
     def __init__(self, request: RunRequest | None = None) -> None:
         """State exists before the first signal arrives."""
-        self._run = carry.begin(request or RunRequest(agent=""), continued=workflow.info().continued_run_id is not None)
+        self._run = carry.begin(request or RunRequest(agent=""))
         self._desk = Desk(self._run, story.RunStory(self._run))
 
     @workflow.run
     async def run(self, request: RunRequest | None = None) -> Outcome:
         """Live until a terminal condition. Fails with `RunFailed` only when the run could not be carried out."""
-        if request is None or (request.carried and self._run is not request.carried):  # a raw start may send anything
+        if request is None:  # a raw start may send anything
             raise BadInput("AgentRun takes one RunRequest as a client makes it: start runs with `tenure run`")
+        if request.carried is not None and self._run is not request.carried:
+            raise BadInput(FOREIGN.format(request.carried.request.agent, workflow.info().attempt))
         try:
             stop = await self._live()
         except Ended as ended:
@@ -80,6 +86,8 @@ class AgentRun:
         if self._run.turn is None:
             if carry.should_move():
                 await self._move()
+            if self._run.shortage is not None:
+                return await budget.exhausted(self._run, self._desk, self._run.shortage)
             await take_context(self._run)
             if self._run.iteration >= self._run.agent.max_iterations:
                 return Stop(StopReason.MAX_ITERATIONS, f"no answer after {self._run.iteration} iterations")

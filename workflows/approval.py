@@ -89,6 +89,6 @@ def _settled(turn: OpenTurn, card: list[Call], terms: Terms, settled: Settled, f
             tools = ", ".join(call.tool for call in card)
             return Stop(StopReason.DENIED, f"nobody approved {tools} in time: the run halts")
         case _:
-            told = f"denied by {settled.principal}" if settled.principal else "denied: nobody answered in time"
-            turn.denied |= {call.digest: f"{told}. {settled.note}".strip() for call in card}
+            told = settled.refusal if settled.principal else f"denied: {settled.refusal}"
+            turn.denied |= {call.digest: told for call in card}
             return None

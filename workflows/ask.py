@@ -1,7 +1,8 @@
 """Every human gate: a request is posted, answers are verified, one decision is consumed once.
 
 Rules of this file: a token is only text until `verify` has accepted it; an accepted one counts for this request only, once;
-malformed input never raises. Nothing else is in flight while a run asks, so it may continue as new at any moment here.
+malformed input never raises, and takes no room from what may be an answer; nothing is turned away without a word. Nothing else is
+in flight while a run asks, so it may continue as new at any moment here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from temporalio import workflow
 
-from tenure.approvals.answer import heard_as
+from tenure.approvals.answer import unlike
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Closed, Kind, Notice, Request, Settled, Verdict, Verdicts, Verify
 from tenure.run import Asking, RunState
@@ -25,6 +26,9 @@ REMINDERS = (0.5, 0.9)  # of the time people have, when they are reminded
 ASK_AGAIN = timedelta(minutes=5)  # when the approvers have been asked too much of late
 BATCH = 50  # answers verified by one activity
 INBOX_LIMIT = 256 * 1024  # characters of answers that may wait unread: they must fit into what continue-as-new carries
+INBOX_MOST = 500  # answers that may: each new one is compared with them
+FULL = "more answers wait unread than there is room for: send it again"
+REMARK = "[something that can be no answer]"  # one waits in place of all: so they are heard of, and recorded
 VERDICTS_KEPT = 100
 LATE = 10  # batches of answers that are told they came too late; a flood must not keep a run from ending
 NOT_NOW = ""  # what `open_request` says instead of the request's id
@@ -61,25 +65,37 @@ class Desk:
         self._verdicts: dict[str, Verdict] = {}
         self._closed = False
         self._last: Request | None = None
+        self._turned_away, self._why = 0, ""  # since the last look
 
     def close(self) -> None:
         """Nothing is looked at here any more: whoever waits for a verdict is told so."""
         self._closed = True
 
-    def drop(self, token: object) -> str:
-        """An answer arrives. It may be anything: of what cannot be one, only a remark is kept. A flood is dropped."""
-        text = heard_as(str(token))
-        if sum(map(len, self._mail.inbox)) < INBOX_LIMIT:
-            self._mail.inbox.append(text)
-        return text
+    def drop(self, sent: object) -> str | Verdict:
+        """An answer arrives. It may be anything; what can be no answer, or finds no room, is counted and refused at once.
 
-    async def verdict_on(self, token: str) -> Verdict:
-        """What became of `token`, once it was looked at."""
-        await workflow.wait_condition(lambda: token in self._verdicts or self._closed)
+        Returns what `verdict_on` wants to know of it.
+        """
+        why, inbox = unlike(sent), self._mail.inbox
+        text = REMARK if why else str(sent)
+        if text in inbox:
+            self._turned_away += bool(why)
+        elif len(inbox) < INBOX_MOST and sum(map(len, inbox)) < INBOX_LIMIT:
+            inbox.append(text)
+        else:
+            self._turned_away, why = self._turned_away + 1, why or FULL
+        self._why = why or self._why
+        return Verdict(accepted=False, reason=why) if why else text
+
+    async def verdict_on(self, dropped: str | Verdict) -> Verdict:
+        """What became of what was dropped, once it was looked at."""
+        if isinstance(dropped, Verdict):
+            return dropped
+        await workflow.wait_condition(lambda: dropped in self._verdicts or self._closed)
         moved = Verdict(
             accepted=False, reason="the run moved on with the answer unread: `tenure show` tells what became of it"
         )
-        return self._verdicts.get(token, moved)
+        return self._verdicts.get(dropped, moved)
 
     async def ask(self, asking: Asking, request: Request) -> Settled:
         """Wait until enough people approve, one decides otherwise, or nobody answers in time. Raises MoveOn."""
@@ -112,7 +128,7 @@ class Desk:
     async def look(self, asking: Asking, request: Request) -> Settled | None:
         """What the answers that have arrived come to, or the deadline; None when it still waits."""
         if not self._mail.inbox:
-            return Settled(choice="expired", note="nobody answered in time") if request.deadline <= now() else None
+            return _expired(request)
         tokens = self._mail.inbox[:BATCH]
         found = await quick("verify", Verify(request=request, tokens=tokens, at=now()), Verdicts)
         del self._mail.inbox[: len(tokens)]  # only now: a move before this point must carry them
@@ -120,8 +136,9 @@ class Desk:
         for token, verdict in zip(tokens, found.verdicts, strict=True):
             settled = settled or self._consume(asking, request, verdict)
             self._remember(token, verdict)
+        self._count(asking)
         self._telling.tell("")
-        return settled
+        return settled or _expired(request)  # what is unread then is too late: a flood must not keep a request open
 
     async def end(self, asking: Asking, request: Request, settled: Settled) -> Settled:
         """The request has come to its end, whichever."""
@@ -130,7 +147,7 @@ class Desk:
         self._last = request
         asking.request, asking.approvals, asking.refused = None, [], 0
         self._telling.waiting(False)
-        self._telling.tell(f"{settled.choice} by {settled.principal or 'nobody'}: {request.why}")
+        self._telling.tell(f"{settled.choice} by {settled.principal or 'nobody'} (asked: {request.why})")
         return settled
 
     async def late(self) -> None:
@@ -185,6 +202,11 @@ class Desk:
             return Settled(choice="approve", principal=", ".join(asking.approvals), note=verdict.note)
         return Settled(choice=verdict.choice, principal=verdict.principal, note=verdict.note, edit=verdict.edit)
 
+    def _count(self, asking: Asking) -> None:
+        """What was turned away since the last look was refused as well."""
+        asking.refused, asking.refusal = asking.refused + self._turned_away, self._why or asking.refusal
+        self._turned_away, self._why = 0, ""
+
     def _remember(self, token: str, verdict: Verdict) -> None:
         self._verdicts[token] = verdict
         if len(self._verdicts) > VERDICTS_KEPT:
@@ -227,6 +249,10 @@ def make_request(
         **terms.model_dump(include={"quorum", "roles", "via", "on_timeout"}),
         **more,
     )
+
+
+def _expired(request: Request) -> Settled | None:
+    return Settled(choice="expired", note="nobody answered in time") if request.deadline <= now() else None
 
 
 def _unusual(terms: Terms) -> JsonObject:

@@ -20,7 +20,7 @@ from tenure.run import CachedCall, Effect, Grant, OpenTurn, RunState, StopReason
 from tenure.transcript import name_of, problem_row, result_row
 from tenure.trust.limits import WAIT
 from tenure.trust.pattern import any_matches
-from tenure.trust.ruling import Decision
+from tenure.trust.ruling import Ask, Decision
 from tenure.trust.terms import DEFAULTS
 from tenure.turn import Act, Note, Result
 from tenure.wire import JsonObject
@@ -46,7 +46,8 @@ class NotServed(Exception):
 class Call:
     """One tool call of a turn. `seq` is the row of its result, `same` is equal for the same tool and arguments.
 
-    `taint` and `doubt` say why a person must look at it whatever the level; `grant` is their approval, if they gave it.
+    `taint` and `doubt` say why a person must look at it whatever the level; `grant` is their approval, if they gave it, `outdated`
+    the request of one that no longer holds.
     """
 
     index: int
@@ -59,6 +60,7 @@ class Call:
     taint: str = ""
     doubt: str = ""
     grant: Grant | None = None
+    outdated: str = ""
 
 
 def call_of(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Call:
@@ -79,12 +81,17 @@ def call_of(run: RunState, turn: OpenTurn, block: JsonObject, index: int) -> Cal
         taint="" if index in turn.edited else turn.taint.get(index, ""),
         doubt=doubt_of(run, turn, index, tool, same),
         grant=turn.grants.get(bound),
+        outdated=turn.outdated.get(bound, ""),
     )
 
 
 def ruling_on(run: RunState, call: Call) -> Decision:
-    """What the gate says of the call now."""
-    return gate(run, call.tool, call.arguments, taint=call.taint, doubt=call.doubt).decision
+    """What the gate says of the call now, and to people who have approved it before, why they are asked again."""
+    decision = gate(run, call.tool, call.arguments, taint=call.taint, doubt=call.doubt).decision
+    if isinstance(decision, Ask) and call.outdated:
+        changed = f"trust, restrictions or approvers changed since {call.outdated} was approved"
+        return Ask(f"{decision.reason}; asked again: {changed}")
+    return decision
 
 
 async def make(run: RunState, desk: Desk, turn: OpenTurn, call: Call) -> Result | Stop:
@@ -176,6 +183,7 @@ async def stale(run: RunState, turn: OpenTurn, call: Call, result: Result) -> No
     """The ruling no longer held when the call was to be made: it goes back to the gate, once."""
     turn.stale += 1
     run.standing = result.standing or run.standing
+    turn.outdated |= {of: grant.request for of, grant in turn.grants.items() if grant.fence != run.standing.fence}
     turn.grants = {of: grant for of, grant in turn.grants.items() if grant.fence == run.standing.fence}
     if turn.stale > 1:
         await not_made(run, turn, call, f"not made: {result.value}, again and again")

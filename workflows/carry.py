@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from temporalio import workflow
 
@@ -14,6 +15,7 @@ STEPS_KEPT = 20  # lines of story that a run carries, as many as the UI is shown
 STEP_LIMIT = 160  # characters of one line
 REPEATS_KEPT = 200  # different calls with their results that are remembered to notice a run going in circles
 JTIS_KEPT = 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,19 @@ class Stop:
     message: str = ""
 
 
-def begin(request: RunRequest, *, continued: bool) -> RunState:
-    """A run's state from its request: a fresh one, or what was carried. Nobody but the run itself may carry anything."""
-    if request.carried is not None and continued:
-        return request.carried
-    return RunState(request=request, started_at=now())
+def begin(request: RunRequest) -> RunState:
+    """A run's state from its request: what the run itself has carried over, or a fresh one."""
+    return own(request.carried) or RunState(request=request, started_at=now())
+
+
+def own(carried: T | None) -> T | None:
+    """What a workflow was started with as its state, if it has carried that over itself, by continue-as-new; else None.
+
+    A workflow retry and a cron schedule name the run before them as well, but hand on what whoever started the first one sent.
+    """
+    info = workflow.info()
+    by_itself = info.continued_run_id is not None and info.attempt == 1 and not info.cron_schedule
+    return carried if by_itself else None
 
 
 def pack(run: RunState) -> RunRequest:

@@ -28,7 +28,7 @@ def case_of(run: RunState, tool: str, facts: ToolFacts, arguments: JsonObject, t
     more = {} if request.cap is None else {"cap": request.cap}
     return Case(
         tool=tool,
-        arguments=arguments,
+        arguments=facts.given(arguments),
         effect=facts.effect,
         level=agent.level,
         permits=facts.permits,
@@ -44,7 +44,7 @@ def case_of(run: RunState, tool: str, facts: ToolFacts, arguments: JsonObject, t
 
 def terms_of(facts: ToolFacts, arguments: JsonObject) -> Terms:
     """On which terms people approve a call."""
-    applying = [told.terms for told in facts.approvals if parse(told.permission).restricts(arguments)]
+    applying = [told.terms for told in facts.approvals if parse(told.permission).restricts(facts.given(arguments))]
     return for_call(facts.effect, applying)
 
 

@@ -55,7 +55,7 @@ async def looked_at(run: RunState, desk: Desk, seq: int) -> Stop | None:
     if settled.choice == "continue":
         run.asks = 0
         return None
-    return Stop(StopReason.DENIED, f"{why}; {settled.principal or 'nobody'} let it go on. {settled.note}".strip())
+    return Stop(StopReason.DENIED, f"{why}; {settled.refusal}")
 
 
 async def _rest(run: RunState) -> None:

@@ -83,5 +83,4 @@ async def _hold(run: RunState, desk: Desk, draft: Draft) -> Stop:
     settled = await desk.ask(draft, request)
     if settled.choice == "approve":
         return Stop(draft.reason, draft.message)
-    told = f"denied by {settled.principal}" if settled.principal else "nobody answered in time"
-    return Stop(StopReason.DENIED, f"the answer was held ({draft.held}); {told}. {settled.note}".strip())
+    return Stop(StopReason.DENIED, f"the answer was held ({draft.held}); {settled.refusal}")

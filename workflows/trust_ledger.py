@@ -9,50 +9,25 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from temporalio import workflow
+from temporalio.common import VersioningBehavior
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
 from tenure.approvals.request import Kind, Request, Settled, Verdict
-from tenure.errors import TenureError
-from tenure.run import Asking
+from tenure.errors import ConfigError, TenureError
 from tenure.trust import ledger as trust
 from tenure.trust import level, reading
 from tenure.trust.ledger import Ledger, Policy, Proposal
 from tenure.trust.reading import Batch, Heard, Keep, ReadOn
-from tenure.wire import JsonObject, Wire
-from tenure.workflows import story
+from tenure.wire import JsonObject
 from tenure.workflows.ask import Desk, make_request
-from tenure.workflows.carry import now, should_move
+from tenure.workflows.carry import now, own, should_move
+from tenure.workflows.ledger_state import TOLD, LedgerState, LedgerStory, Start, told
 from tenure.workflows.quick import quick
 
 JTIS_KEPT = 1000
 WORDS_LIMIT = 1000  # characters of a reason
-
-
-class LedgerState(Asking):
-    """Everything the workflow knows. Mutable; carried whole through continue-as-new."""
-
-    tenant: str
-    agent: str
-    ledger: Ledger | None = None
-    policy: Policy | None = None
-    read_to: int = 0
-    read_at: int = 0
-    heard_at: int = 0
-    nudged: bool = True
-    more: bool = False
-    wanted: list[tuple[str, str]] = Field(default_factory=list[tuple[str, str]])  # what people want back, and why
-    inbox: list[str] = Field(default_factory=list[str])
-    jtis: list[str] = Field(default_factory=list[str])
-
-
-class Start(Wire):
-    """Whose trust it is. Only the workflow itself carries anything."""
-
-    tenant: str
-    agent: str
-    carried: LedgerState | None = None
 
 
 @workflow.defn(name="TrustLedger", failure_exception_types=[TenureError, ValidationError])
@@ -62,22 +37,21 @@ class TrustLedger:
     @workflow.init
     def __init__(self, start: Start) -> None:
         """State exists before the first signal arrives."""
-        continued = workflow.info().continued_run_id is not None
-        fresh = LedgerState(tenant=start.tenant, agent=start.agent)
-        self._state = start.carried if start.carried is not None and continued else fresh
+        self._state = own(start.carried) or LedgerState(tenant=start.tenant, agent=start.agent)
         self._desk = Desk(self._state, LedgerStory(self._state))
 
     @workflow.run
     async def run(self, start: Start) -> str:
         """Live as long as there is something to hear. Returns the level it rests at."""
         state = self._state
+        _check(start, state)
         state.heard_at = state.heard_at or now()
         while True:
             reads_at = self._reads_at()
             if reads_at is not None and reads_at <= now():
                 await self._read()
-                if state.policy is None:
-                    return "the agent has no trust="
+            if state.policy is None:
+                return await self._over()
             await self._ask()
             if state.request is not None and (state.inbox or state.request.deadline <= now()):
                 await self._look(state.request)
@@ -89,10 +63,19 @@ class TrustLedger:
             else:
                 await self._wait()
 
+    async def _over(self) -> str:
+        """The agent has no trust= any more: nobody is asked about its level, and what is kept of it stays."""
+        if self._state.request is not None:
+            gone = Settled(choice="withdrawn", note="the agent has no trust= any more")
+            await self._desk.end(self._state, self._state.request, gone)
+        self._desk.close()
+        return "the agent has no trust="
+
     async def _read(self) -> None:
         state = self._state
-        state.nudged, fresh = False, state.ledger is None
-        ask = ReadOn(tenant=state.tenant, agent=state.agent, after=state.read_to, fresh=fresh)
+        state.nudged, state.urgent, fresh = False, False, state.ledger is None
+        has = state.ledger.level if state.ledger else 0
+        ask = ReadOn(tenant=state.tenant, agent=state.agent, after=state.read_to, fresh=fresh, level=has)
         batch = await quick("read_outcomes", ask, Batch)
         state.policy, state.read_at, state.more = batch.policy, now(), batch.more
         if batch.policy is None:
@@ -124,6 +107,7 @@ class TrustLedger:
             return
         keep = Keep(tenant=state.tenant, agent=state.agent, ledger=state.ledger, read_to=state.read_to, at=now())
         await quick("keep_ledger", keep)
+        state.told = [*state.told, *map(told, state.ledger.changes)][-TOLD:]
         state.ledger = state.ledger.model_copy(update={"changes": []})
         LedgerStory(state).tell("")
 
@@ -141,19 +125,31 @@ class TrustLedger:
             state.inbox.clear()  # nothing was ever asked: there is nothing that they could answer
 
     def _request(self, ledger: Ledger, proposal: Proposal) -> Request:
-        who, payload = (self._state.tenant, self._state.agent), _payload(ledger, proposal)
+        who, payload = (self._state.tenant, self._state.agent), payload_of(ledger, proposal)
         terms = trust.terms_of(proposal)
         return make_request(who, Kind.ESCALATION, proposal.epoch, payload, proposal.why, terms, proposal.epoch)
 
     async def _look(self, request: Request) -> None:
         state = self._state
         settled = await self._desk.look(state, request)
-        if settled is None or state.ledger is None or state.ledger.proposal is None:
+        proposal = await self._still_proposed(settled) if settled else None
+        if settled is None or proposal is None or state.ledger is None:
             return
         settled = await self._desk.end(state, request, settled)
         by = [name for name in settled.principal.split(", ") if name]
-        state.ledger = trust.settle(state.ledger, state.ledger.proposal, settled.choice, by, settled.note, now())
+        state.ledger = trust.settle(state.ledger, proposal, settled.choice, by, settled.note, now())
         await self._keep()
+
+    async def _still_proposed(self, settled: Settled) -> Proposal | None:
+        """The proposal that was answered, unless something that was said until now, and is heard first, has ended it."""
+        state = self._state
+        proposal = state.ledger.proposal if state.ledger else None
+        state.more = settled.choice == "approve"
+        while state.more and proposal is not None:
+            await self._read()
+            if state.policy is None or state.ledger is None or state.ledger.proposal != proposal:
+                return None
+        return proposal
 
     async def _wait(self) -> None:
         state = self._state
@@ -164,7 +160,7 @@ class TrustLedger:
         nudged, wanted = state.nudged, len(state.wanted)
         try:
             await workflow.wait_condition(
-                lambda: bool(state.inbox) or state.nudged != nudged or len(state.wanted) != wanted,
+                lambda: bool(state.inbox) or state.urgent or state.nudged != nudged or len(state.wanted) != wanted,
                 timeout=left,
                 timeout_summary="listening",
             )
@@ -175,7 +171,7 @@ class TrustLedger:
     def _reads_at(self) -> int | None:
         """When it looks again: at once when there is more, soon after it heard something, else when somebody says so."""
         state = self._state
-        if state.ledger is None or state.more or state.wanted:
+        if state.ledger is None or state.more or state.wanted or state.urgent:
             return 0
         if state.nudged or state.heard_at == state.read_at:
             return state.read_at + reading.EVERY
@@ -190,7 +186,7 @@ class TrustLedger:
 
     def _is_idle(self) -> bool:
         state = self._state
-        return state.request is None and not state.nudged and now() >= self._rests_at()
+        return state.request is None and self._reads_at() is None and now() >= self._rests_at()
 
     async def _move(self) -> NoReturn:
         self._desk.close()
@@ -208,8 +204,9 @@ class TrustLedger:
 
     @workflow.signal(description="There is something to read (sent at most every ten seconds)")
     def nudge(self, *sent: Any) -> None:  # Any: whatever somebody sends must not raise
-        """Something was said of a run."""
+        """Something was said of a run; `urgent`: it is read at once."""
         self._state.nudged = True
+        self._state.urgent = self._state.urgent or sent[:1] == ("urgent",)
 
     @workflow.signal(
         description="Ask people to give back what an incident (`restore`) or a rebuild (`carry`) took, and why"
@@ -244,19 +241,37 @@ class TrustLedger:
         return [self._state.request] if self._state.request else []
 
 
-class LedgerStory:
-    """How a ledger shows where it stands."""
+@workflow.defn(
+    name="TrustLedger",
+    failure_exception_types=[TenureError, ValidationError],
+    versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+)
+class UpgradingLedger(TrustLedger):
+    """The same where builds are pinned: a ledger that stayed with its build would hear nothing once its last worker is gone.
 
-    def __init__(self, state: LedgerState) -> None:
-        self._state = state
+    Only a worker with a build id may say so, which is why these are two classes.
+    """
 
-    def tell(self, what: str, *, ok: bool = True) -> None:
-        """Show it anew; what happened is in the changes."""
-        workflow.set_current_details(_details(self._state))
+    @workflow.init
+    def __init__(self, start: Start) -> None:
+        """State exists before the first signal arrives."""
+        super().__init__(start)
 
-    def waiting(self, waits: bool) -> None:
-        """A step up waits for people, or no longer."""
-        story.mark_waiting(waits)
+    @workflow.run
+    async def run(self, start: Start) -> str:
+        """As that of any ledger."""
+        return await super().run(start)
+
+
+def _check(start: Start, state: LedgerState) -> None:
+    """Raise unless the workflow is called as the ledger of this agent is, and nobody else has sent what it carries."""
+    name, mine = f"{start.tenant}:trust:{start.agent}", workflow.info().workflow_id
+    if start.carried is not None and state is not start.carried:
+        raise ConfigError(
+            "carried= is the ledger's own: what it knows comes from the store, not from whoever starts it"
+        )
+    if mine != name:  # a second one would lead another life beside it
+        raise ConfigError(f"the ledger of {start.agent} for tenant {start.tenant} is called {name!r}, not {mine!r}")
 
 
 def _hear(found: Ledger, policy: Policy, heard: Heard, finished: int, at: int) -> Ledger:
@@ -265,27 +280,16 @@ def _hear(found: Ledger, policy: Policy, heard: Heard, finished: int, at: int) -
     return found if heard.judged is None else trust.judge(found, policy, [heard.judged], at, finished=finished)
 
 
-def _payload(ledger: Ledger, proposal: Proposal) -> JsonObject:
-    """What people sign: from where to where, when it was proposed, and the evidence as it stood."""
+def payload_of(ledger: Ledger, proposal: Proposal) -> JsonObject:
+    """What people sign: from where to where, the how-manieth proposal it is, and the evidence as it stood.
+
+    No time is in it: a worker that dies right after it asked leaves the question to another, which asks the same.
+    """
     return {
-        "what": proposal.kind,
+        "step": proposal.kind,
         "from": level.shown(proposal.before),
         "to": level.shown(proposal.to),
         "build": ledger.fingerprint,
-        "proposed_at": proposal.opened_at,
+        "proposal": proposal.number,
         "evidence": proposal.evidence,
     }
-
-
-def _details(state: LedgerState) -> str:
-    ledger = state.ledger
-    if ledger is None:
-        return ""
-    judged = list(ledger.evidence.judged.values())
-    head = f"**{state.agent}** · tenant {state.tenant} · level **{level.shown(ledger.level)}** · build {ledger.fingerprint[:8]}"
-    failed = sum(not one.good for one in judged)
-    seen = f"{len(judged)} judged runs since the last change, {failed} of them not good"
-    if state.request is None:
-        return f"{head}\n\n{seen}"
-    asks = f"**Proposed: {level.shown(ledger.proposal.to)}**. {state.request.why}" if ledger.proposal else ""
-    return f"{head}\n\n{seen}\n\n{asks}\n\nAnswer with `tenure approve {state.request.id}` or `tenure deny {state.request.id}`"

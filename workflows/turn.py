@@ -46,6 +46,9 @@ async def decide(run: RunState) -> Stop | None:
         run.iteration -= 1  # Claude was not asked
         await park.halted(run)
         return None
+    if turn.shortage:
+        run.iteration, run.shortage = run.iteration - 1, turn.shortage  # nor was it asked here
+        return None
     run.heard = run.iteration - 1
     if turn.until or turn.halted:
         run.iteration -= 1  # nothing was decided

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -20,8 +22,10 @@ from tenure.wire import JsonObject
 TYPE = "tenure-answer+jws"
 TOKEN_LIMIT = 8 * 1024  # characters: a longer token is not even parsed
 GATEWAY = "gateway"  # the `via` of what a gateway signs, and of nothing else
+HEADER_LIMIT = (
+    512  # characters: ours takes 160, and what fits is parsed alike on every Python, however deep it is nested
+)
 COMPACT = re.compile(r"[\w-]+\.[\w-]*\.[\w-]*", re.ASCII)  # the form of a compact JWS
-REMARK = 100  # characters that are kept of what has another form
 EDIT = "edit"  # the verdict that carries other arguments
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Check = tuple[bool, str]  # whether it holds, and the reason to refuse when it does not
@@ -53,23 +57,41 @@ def sign(answer: Answer, key: Ed25519PrivateKey, signer: str = "") -> str:
     return jwt.api_jws.encode(claims, key, algorithm="EdDSA", headers={"typ": TYPE, "kid": signer or answer.principal})
 
 
-def heard_as(text: str) -> str:
-    """What is kept of something sent as an answer: all of it if it has the form of one, else a remark."""
-    if len(text) > TOKEN_LIMIT:
-        return f"[{len(text)} characters]"
-    return text if len(text) <= REMARK or COMPACT.fullmatch(text) else f"{text[:REMARK]}… [{len(text)} characters]"
+def unlike(sent: object) -> str:
+    """Why this can be no answer to anything; empty when it has the form of one. Cheap, the same everywhere, and never raises."""
+    if not isinstance(sent, str):
+        return f"an answer is text, not {type(sent).__name__}"
+    if len(sent) > TOKEN_LIMIT:
+        return f"an answer of {len(sent):,} characters: at most {TOKEN_LIMIT:,} are read"
+    if not COMPACT.fullmatch(sent):
+        return "not a compact JWS: three parts in base64url, with dots between them"
+    header = _header(sent.partition(".")[0])
+    if header is None:
+        return f"not a compact JWS: its header is no JSON object of at most {HEADER_LIMIT} characters"
+    typ = header.get("typ")
+    return "" if typ == TYPE else f"header typ={typ!r:.80}: must be {TYPE!r}"
+
+
+def _header(encoded: str) -> JsonObject | None:
+    if len(encoded) > HEADER_LIMIT:
+        return None
+    try:
+        header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return cast("JsonObject", header) if isinstance(header, dict) else None  # json.loads: keys are strings
 
 
 def claimed_signer(token: str) -> str:
     """Who the token says signed it; nothing is verified yet. Raises AnswerRefused."""
-    if len(token) > TOKEN_LIMIT:
-        raise AnswerRefused(f"an answer of {len(token):,} characters: at most {TOKEN_LIMIT:,} are read")
+    if why := unlike(token):
+        raise AnswerRefused(why)
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise AnswerRefused(f"not a compact JWS: {error}") from error
-    if header.get("typ") != TYPE or header.get("alg") != "EdDSA":
-        raise AnswerRefused(f"header typ={header.get('typ')!r} alg={header.get('alg')!r}: must be {TYPE!r} and 'EdDSA'")
+    if header.get("alg") != "EdDSA":
+        raise AnswerRefused(f"header alg={header.get('alg')!r:.80}: must be 'EdDSA'")
     signer = header.get("kid")
     if not isinstance(signer, str) or not PRINCIPAL.fullmatch(signer):
         raise AnswerRefused(f"the header's kid must be the principal who signs, {PRINCIPAL.pattern}")

@@ -96,6 +96,13 @@ class Settled(Wire):
     note: str = ""
     edit: JsonObject | None = None
 
+    @property
+    def refusal(self) -> str:
+        """Why what was asked for does not happen, in words: who said no and what they wrote, or that nobody did in time."""
+        if self.principal:
+            return f"denied by {self.principal}. {self.note}".strip()
+        return self.note or "nobody answered in time"
+
 
 class Closed(Wire):
     """A request that ended, and how."""

@@ -18,6 +18,7 @@ import click
 import tenure
 from tenure.cli.approvals import answer, approve, deny, pending
 from tenure.cli.approvers import approvers
+from tenure.cli.cost import cost
 from tenure.cli.demo import demo
 from tenure.cli.demo_trust import demo_trust
 from tenure.cli.dev import dev, worker
@@ -88,8 +89,8 @@ def _usage(error: click.ClickException) -> str:
 def main(context: click.Context) -> None:
     """Claude agents that are durable, approved and accountable.
 
-    Try `tenure demo`, then `tenure dev`. A RUN is a run's id or its last part; a REQUEST is a request's id, the beginning of
-    one, or the run that asks.
+    Try `tenure demo`, then `tenure dev`. A RUN is a run's id, or at least 6 characters of its last part; a REQUEST is a
+    request's id, or at least 6 characters after its `req-`, or the run that asks.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -110,6 +111,7 @@ for command in (
     deny,
     answer,
     feedback,
+    cost,
     halt,
     resume,
     doctor,

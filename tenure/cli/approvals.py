@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tenure.approvals.request import Request, Verdict
     from tenure.client import Tenure
+    from tenure.runtime.store.restrictions import Restricted
     from tenure.wire import Json, JsonObject
 
 
@@ -54,25 +55,27 @@ def pending(as_json: bool) -> None:
 
         async with connected(server=False) as system:
             opened = await system.approvals.pending()
-            given = [await _approved(system, request) for request in opened]
+            told = [(request, await _approved(system, request), await _halts(system, request)) for request in opened]
         if as_json:
-            told = zip(opened, given, strict=True)
             render.document(
-                [{**r.model_dump(mode="json"), "approved_by": by, "url": link(system, r.workflow)} for r, by in told]
+                [_pending(request, by, halts, link(system, request.workflow)) for request, by, halts in told]
             )
         elif not opened:
             click.echo("nothing is pending: no run waits for a person")
-        for request, by in zip(opened, given, strict=True) if not as_json else ():
-            _print_request(request, by)
+        for request, by, halts in () if as_json else told:
+            _print_request(request, by, halts)
 
     perform(work())
 
 
 @click.command()
 @_signing
-@click.option("--edit", metavar="JSON", help="The arguments you want instead, all of them, or @FILE that holds them.")
+@click.option("--edit", metavar="JSON", help="The arguments to change, as a JSON object, or @FILE that holds it.")
 def approve(request: str, principal: str, note: str, only_print: bool, as_json: bool, edit: str | None) -> int:
-    """Approve REQUEST; with --edit nothing is approved yet: the changed call is asked about anew."""
+    """Approve REQUEST; with --edit nothing is approved yet: the changed call is asked about anew.
+
+    Arguments that --edit does not name stay as they are.
+    """
     if edit is None:
         return _answer(request, "approve", principal, note, only_print, as_json)
     return _answer(request, "edit", principal, note, only_print, as_json, _arguments(edit))
@@ -137,29 +140,61 @@ def _answer(
     from tenure.cli.connection import perform
 
     async def work() -> int:
-        from tenure.cli.connection import connected
+        from tenure.cli.connection import connected, link
+        from tenure.client.approvals import edited
         from tenure.runtime import keys
 
         async with connected(server=not only_print) as system:
             request = await system.approvals.find(part)
             key = keys.load(system.settings.home / "keys", principal)
-            token = system.approvals.sign(request, choice, principal, key, note, edit=edit)
+            wanted = None if edit is None else edited(request, edit)
             if only_print:
-                click.echo(token)
-                return 0
+                token = system.approvals.sign(request, choice, principal, key, note, edit=wanted)
+                return _print_token(request, choice, wanted, token, link(system, request.workflow), as_json)
             if not as_json:
-                _print_request(request, await _approved(system, request), how=False, edit=edit)
+                before = await _approved(system, request), await _halts(system, request)
+                _print_request(request, *before, how=False, edit=wanted)
+            token = system.approvals.sign(request, choice, principal, key, note, edit=wanted)
             verdict = await system.approvals.send(request, token)
-            approved = await _approved(system, request)
-            return _document(request, verdict, approved) if as_json else _tell(request, verdict, approved)
+            approved, halts = await _approved(system, request), await _halts(system, request)
+            if as_json:
+                return _document(request, verdict, approved, halts)
+            fence = await system.restrictions.fence(request.tenant, request.agent)
+            return _tell(request, verdict, approved, halts, is_late=fence > request.epoch)
 
     return perform(work())
 
 
-def _document(request: Request, verdict: Verdict | None, approved: list[str]) -> int:
-    from tenure.cli import render
+def _print_token(request: Request, choice: str, edit: JsonObject | None, token: str, url: str, as_json: bool) -> int:
+    """The token alone on stdout; what it says, and where it goes, beside it."""
+    from tenure.cli import page, render
+    from tenure.cli.terminal import plain
+    from tenure.client.approvals import VALID
 
-    told = {"request": request.id, "run": request.workflow, "approved_by": approved, "quorum": request.quorum}
+    if as_json:
+        render.document({"request": request.id, "run": request.workflow, "token": token, "url": url})
+        return 0
+    asked = page.what(request.payload)
+    said = asked if edit is None else f"{render.call(str(request.payload['tool']), edit)}\ninstead of {asked}"
+    click.echo(token)
+    click.echo(f"It says {choice} to {request.id}: {plain(said)}", err=True)
+    click.echo(f"Within {VALID // 60} minutes, paste it in the Temporal UI, on the page of the run:\n{url}", err=True)
+    click.echo('More Actions, Send a Signal (or an Update): `answer`, with "TOKEN" in double quotes as JSON.', err=True)
+    return 0
+
+
+def _pending(request: Request, approved: list[str], halts: list[Restricted], url: str) -> JsonObject:
+    from tenure.cli import restricted
+
+    more = {"approved_by": approved, "halted": restricted.reasons(halts), "url": url}
+    return {**request.model_dump(mode="json"), **more}
+
+
+def _document(request: Request, verdict: Verdict | None, approved: list[str], halts: list[Restricted]) -> int:
+    from tenure.cli import render, restricted
+
+    told: JsonObject = {"request": request.id, "run": request.workflow, "approved_by": approved}
+    told |= {"quorum": request.quorum, "halted": restricted.reasons(halts)}
     seen = (
         verdict.model_dump(mode="json") if verdict else {"accepted": None, "reason": "no worker has looked at it yet"}
     )
@@ -167,11 +202,14 @@ def _document(request: Request, verdict: Verdict | None, approved: list[str]) ->
     return 0 if verdict is not None and verdict.accepted else 1
 
 
-def _tell(request: Request, verdict: Verdict | None, approved: list[str]) -> int:
+def _tell(
+    request: Request, verdict: Verdict | None, approved: list[str], halts: list[Restricted], *, is_late: bool
+) -> int:
+    """What became of the answer. `is_late`: what the agent may do changed after this was asked."""
     if verdict is None:
         click.echo(
-            f"tenure: sent, but no worker has looked at the answer yet; it counts as soon as one does "
-            f"(`tenure show {request.workflow.rpartition(':')[2]}`)",
+            f"tenure: sent, but no worker has looked at the answer yet; it counts as soon as one does, unless it found no room "
+            f"among those that wait (`tenure show {request.workflow.rpartition(':')[2]}`)",
             err=True,
         )
         return 1
@@ -180,21 +218,38 @@ def _tell(request: Request, verdict: Verdict | None, approved: list[str]) -> int
         return 1
     missing = request.quorum - len(approved)
     if verdict.choice != "approve" or missing <= 0:
-        click.echo(f"{verdict.choice} by {verdict.principal} counts{_follows(request, verdict.choice)}")
+        click.echo(f"{verdict.choice} by {verdict.principal} counts{_follows(request, verdict.choice, halts, is_late)}")
         return 0
     click.echo(f"approved by {verdict.principal}: {len(approved)} of {request.quorum}")
     click.echo(f"{missing} more must approve: tenure approve {request.id} --as {_another(approved)}")
     return 0
 
 
-def _follows(request: Request, choice: str) -> str:
+def _follows(request: Request, choice: str, halts: list[Restricted], is_late: bool) -> str:
     """What an answer that counts leads to."""
+    from tenure.cli import restricted
+
     if choice == "edit":
         return ": the changed call is a new request,\nand must be approved as it is now (`tenure pending`)"
     if request.kind in ("escalation", "deployment"):
         return ""
-    ends = choice == "stop" or (request.kind == "answer" and choice == "deny")
-    return ": the run ends" if ends else ": the run goes on"
+    if choice == "stop" or (request.kind == "answer" and choice == "deny"):
+        return ": the run ends"
+    # What was approved before something was restricted does not survive it: see decision 7.
+    anew = is_late and request.kind == "tool_call" and choice == "approve"
+    late = "trust or restrictions changed since this was asked,\nso the call is ruled on once more before it is made"
+    if halts:
+        lift = " and ".join(f"`{restricted.resume(one)}`" for one in halts)
+        waits = f"; the run is halted ({restricted.reasons(halts)})\nand goes on after {lift}"
+        return f"{waits};\n{late}" if anew else waits
+    return f": {late}" if anew else ": the run goes on"
+
+
+async def _halts(system: Tenure, request: Request) -> list[Restricted]:
+    """What stops the run that asks."""
+    from tenure.cli import restricted
+
+    return restricted.halts(await system.restrictions.in_force(), request.tenant, request.agent)
 
 
 async def _approved(system: Tenure, request: Request) -> list[str]:
@@ -210,9 +265,16 @@ def _another(approved: list[str]) -> str:
     return next((name for name in LOCAL_PRINCIPALS if name not in approved), "SOMEBODY-ELSE")
 
 
-def _print_request(request: Request, approved: list[str], *, how: bool = True, edit: JsonObject | None = None) -> None:
+def _print_request(
+    request: Request,
+    approved: list[str],
+    halts: list[Restricted] | None = None,
+    *,
+    how: bool = True,
+    edit: JsonObject | None = None,
+) -> None:
     """Everything the answer will sign, and, with `how`, the commands that answer."""
-    from tenure.cli import page, render
+    from tenure.cli import page, render, restricted
 
     who = f" for {request.user}" if request.user else ""
     rows = [*page.kind(request), ("what", page.what(request.payload))]
@@ -222,8 +284,9 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True, e
         ("why", request.why),
         ("run", request.workflow),
         ("asked", f"{render.ago(request.opened_at)}{who} by {request.agent}, tenant {request.tenant}"),
-        ("until", f"{render.moment(request.deadline)}, then {_timeout(request)}"),
+        ("until", f"{render.moment(request.deadline)}, then {page.afterwards(request)}"),
         *page.needs(request, approved),
+        *restricted.rows(halts or []),
     ]
     if request.did_not_from:
         rows.append(
@@ -232,13 +295,7 @@ def _print_request(request: Request, approved: list[str], *, how: bool = True, e
     if how:
         rows += [("do", line) for line in _commands(request, approved)]
     click.echo(request.id)
-    render.put(render.console(), render.pairs((name, page.plain(told)) for name, told in rows))
-
-
-def _timeout(request: Request) -> str:
-    if request.on_timeout == "halt" or "approve" not in request.choices:
-        return "the run ends"
-    return "it counts as denied, and the run ends" if request.kind == "answer" else "it counts as denied"
+    render.put(render.console(), render.pairs(rows))
 
 
 def _commands(request: Request, approved: list[str]) -> list[str]:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from temporalio.client import Client
 
+    from tenure.approvals.approvers import Approver
     from tenure.runtime.settings import Settings
     from tenure.runtime.store import Connection, Store
+    from tenure.runtime.store.approvers import Registered
     from tenure.spec import AgentSpec
 
 T = TypeVar("T")
@@ -266,10 +268,14 @@ async def _worker(ground: Ground) -> Found:
 
 
 async def _agents(ground: Ground) -> Found:
-    from tenure.cli import render
+    from tenure.cli import render, restricted
+    from tenure.runtime.store import restrictions
 
     if ground.store is None:
         return _unasked("store")
+    halted = [one for one in await ground.store.read(restrictions.in_force) if one.restriction.kind == "halt"]
+    if halted:
+        return warning("; ".join(map(restricted.line, halted)), restricted.resume(halted[0]))
     by_name: defaultdict[str, list[Announced]] = defaultdict(list)
     for one in ground.announced:
         by_name[one.name].append(one)
@@ -287,20 +293,26 @@ async def _agents(ground: Ground) -> Found:
 
 async def _approvers(ground: Ground) -> Found:
     from tenure.approvals.approvers import decode_key
-    from tenure.runtime.store.approvers import registered
+    from tenure.runtime.store.approvers import every
 
     if not ground.settings.approver_root:
         return ground.lacking("no root key", "set TENURE_APPROVER_ROOT to the public key that vouches for approvers")
     root = decode_key(ground.settings.approver_root)
     if ground.store is None:
         return _unasked("store")
-    statements = await ground.store.read(registered)
-    names = [name for name, statement in statements.items() if _is_vouched(statement, root)]
-    told = f"{len(names)} vouched for by the root key{': ' if names else ''}{', '.join(names)}"
-    if len(names) < len(statements):
-        others = ", ".join(sorted(statements.keys() - set(names)))
+    rows = [row for row in await ground.store.read(every) if row.revoked_at is None]
+    known = {row.principal: _vouched(row, root) for row in rows}
+    gateways = [name for name, found in known.items() if found and found.gateway]
+    people = [name for name, found in known.items() if found and not found.gateway]
+    keyless = [name for name, found in known.items() if found and not found.key and not gateways]
+    told = f"{len(people)} vouched for by the root key{': ' if people else ''}{', '.join(people)}"
+    told += f"; gateway {', '.join(gateways)}" if gateways else ""
+    if None in known.values():
+        others = ", ".join(name for name, found in known.items() if found is None)
         return warning(f"{told}; not by it: {others}", "register them anew, or set the root key they have")
-    if len(names) < 2:
+    if keyless:
+        return warning(f"{told}; without a key: {', '.join(keyless)}", "register a gateway that signs for them")
+    if len(people) < 2:
         return warning(told, "destructive calls want two people: register them")
     return ok(told)
 
@@ -357,14 +369,13 @@ def _announced(db: Connection) -> list[Announced]:
     ]
 
 
-def _is_vouched(statement: str, root: Ed25519PublicKey) -> bool:
-    from tenure.approvals.approvers import vouched
+def _vouched(row: Registered, root: Ed25519PublicKey) -> Approver | None:
+    from tenure.runtime.approving import standing
 
     try:
-        vouched(statement, root)
+        return standing(row, root)
     except AnswerRefused:
-        return False
-    return True
+        return None
 
 
 CHECKS: dict[str, Callable[[Ground], Awaitable[Found]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tenure.approvals.request import Kind, Request
+from tenure.approvals.request import Request
 from tenure.cli import page, render
 from tenure.run import Status
 from tenure.runtime.store import Connection, approvals, effects
@@ -35,7 +35,7 @@ async def print_card(console: Console, system: Tenure, request: Request, progres
         ("asks", f"{request.agent}{whom}, tenant {request.tenant}"),
         ("record", await _record(system, request)),
         ("so far", _so_far(progress)),
-        ("until", f"{render.moment(request.deadline)}, in {_left(request)}; {_afterwards(request)}"),
+        ("until", f"{render.moment(request.deadline)}, in {_left(request)}; then {page.afterwards(request)}"),
         *page.needs(request),
         ("request", request.id),
         *(("elsewhere", line) if not at else ("", line) for at, line in enumerate(_commands(request))),
@@ -76,12 +76,6 @@ def _so_far(progress: Progress | None) -> str:
 
 def _left(request: Request) -> str:
     return render.seconds(max(0, request.deadline - round(time.time() * 1000)))
-
-
-def _afterwards(request: Request) -> str:
-    if request.on_timeout == "halt" or "approve" not in request.choices:
-        return "then the run ends"
-    return "then it counts as denied, and the run " + ("ends" if request.kind is Kind.ANSWER else "goes on")
 
 
 def _commands(request: Request) -> list[str]:

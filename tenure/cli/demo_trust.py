@@ -252,7 +252,7 @@ def _print_card(stage: Stage, request: Request) -> None:
     rows = [
         *page.kind(request),
         ("from, to", f"{payload['from']} → {payload['to']}, of {request.agent}@{str(payload['build'])[:8]}"),
-        ("evidence", page.plain(request.why)),
+        ("evidence", request.why),
         ("bound to", str(payload["evidence"])),
         ("who signs", f"{many}, until {render.moment(request.deadline)}"),
         ("request", request.id),

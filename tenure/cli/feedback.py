@@ -9,6 +9,7 @@ import click
 from tenure.errors import BadInput
 
 if TYPE_CHECKING:
+    from tenure.client.feedback import Bearing
     from tenure.runtime.store.verdicts import RunVerdict, Tally
     from tenure.wire import JsonObject
 
@@ -33,7 +34,7 @@ def feedback(
     """
     from tenure.cli.connection import perform
 
-    if summary == bool(run):
+    if summary == (run is not None):
         raise click.UsageError("name a RUN and say good or bad, or ask for --summary alone")
     if run is None:
         perform(_sum_up(agent, as_json))
@@ -47,6 +48,7 @@ async def _judge(run: str, verdict: str | None, note: str, by: str | None, as_js
     from tenure.runtime.store import verdicts
 
     async with connected(server=False) as system:
+        bearing = await system.feedback.bearing(run)  # before anything is said: the ledger may hear it at once
         if verdict is not None:
             judge = by or who()
             if judge is None:
@@ -57,11 +59,13 @@ async def _judge(run: str, verdict: str | None, note: str, by: str | None, as_js
             run = given.workflow
         found = await system.feedback.of(run)
     if as_json:
-        render.document([_document(one) for one in found])
+        render.document([_document(one, bearing) for one in found])
     elif not found:
-        click.echo(f"nobody has judged this run: tenure feedback {run} good|bad")
+        click.echo(f"nobody has judged this run: tenure feedback {run} good|bad|unsafe")
     else:
         _print_verdicts(found)
+        for line in _moves(verdict, bearing):
+            click.echo(line)
 
 
 async def _sum_up(agent: str | None, as_json: bool) -> None:
@@ -83,8 +87,7 @@ def _print_verdicts(found: list[RunVerdict]) -> None:
 
     click.echo(found[0].workflow)
     rows = [
-        (_word(one), f"by {one.source}, {render.moment(one.at)}" + (f"\n{one.note}" if one.note else ""))
-        for one in found
+        (one.word, f"by {one.source}, {render.moment(one.at)}" + (f"\n{one.note}" if one.note else "")) for one in found
     ]
     render.put(render.console(), render.pairs(rows))
     if len({one.good for one in found}) > 1:
@@ -108,15 +111,27 @@ def _print_tallies(found: list[Tally]) -> None:
             click.echo(f"{tally.agent}: 0 of {runs} judged: add evaluate= or feedback")
 
 
-def _word(verdict: RunVerdict) -> str:
-    return "good" if verdict.good else "bad"
+def _moves(word: str | None, bearing: Bearing) -> list[str]:
+    """What the word just said does to the agent's level, where that is not what one expects of it."""
+    agent, tenant = bearing.agent, bearing.tenant
+    if word != "unsafe":
+        is_idle = word is not None and bearing.has_trust and bearing.idle
+        return [f"kept, and it moves no level: {bearing.idle}"] if is_idle else []
+    if not bearing.has_trust:
+        return [f"kept; {agent} has no trust=, so no level falls: `tenure halt {agent} --reason WHY` stops it"]
+    if bearing.is_known:
+        return ["kept; an incident in this run has counted before, so no level falls again"]
+    whose = agent if tenant == "default" else f"{agent} --tenant {tenant}"
+    falls = f"the level of {agent} for tenant {tenant} falls to 0 until two people restore it:"
+    return [falls, f"`tenure trust restore {whose} --reason WHY`"]
 
 
-def _document(verdict: RunVerdict) -> JsonObject:
+def _document(verdict: RunVerdict, bearing: Bearing) -> JsonObject:
     return {
         "run": verdict.workflow,
         "source": verdict.source,
-        "verdict": _word(verdict),
+        "verdict": verdict.word,
+        "moves_level": bearing.has_trust and (verdict.unsafe or not bearing.idle),
         "note": verdict.note,
         "at": verdict.at,
     }

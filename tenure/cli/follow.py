@@ -158,8 +158,12 @@ class Tree:
         """What stands below the steps: drawn again several times a second."""
         from rich.console import Group
         from rich.spinner import Spinner
+        from rich.text import Text
 
-        lines = [Spinner("dots", text=one.lasting) for one in (self.look.flying if self.look else [])]
+        from tenure.cli.terminal import plain
+
+        flying = self.look.flying if self.look else []
+        lines = [Spinner("dots", Text(plain(one.lasting))) for one in flying]  # a spinner's text is its own
         total = f"{time.monotonic() - self.began:.1f} s · {self.tokens:,} tokens · {render.money(self.cost)}"
         return Group(*lines, *([self.note] if self.note else []), total)
 

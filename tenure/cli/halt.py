@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from tenure.runtime.store.restrictions import Restricted
     from tenure.trust.restrictions import Restriction
 
-TOLD = {"halt": "halted", "deny": "denied", "cap": "capped at", "limit": "limited to"}
-
 
 def _scoped(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's decorators
     """For whom, and what."""
@@ -34,7 +32,7 @@ def _scoped(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click's 
 
 @click.command()
 @_scoped
-@click.option("--reason", default="", help="Why; Claude and the operators read it.")
+@click.option("--reason", default="", help="Why: whoever finds at night that nothing moves reads it.")
 def halt(
     name: str | None, tenant: str | None, agent: str | None, deny: tuple[str, ...], cap: tuple[str, ...],
     limit: tuple[str, ...], reason: str, as_json: bool,
@@ -45,16 +43,20 @@ def halt(
     """
     from tenure.cli.connection import perform
 
+    restricts = any((name is not None, tenant is not None, agent is not None, deny, cap, limit, reason))
+    if restricts and not reason.strip():
+        raise click.UsageError("Missing option '--reason': say why")
+
     async def work() -> None:
         from tenure.cli.connection import connected, who
 
         async with connected(server=False) as system:
-            if name is not None or tenant or agent:
+            if restricts:
                 whom = await _who(system, name, tenant, agent)
-                for restriction in _restrictions(deny, cap, limit, reason):
-                    await system.restrictions.restrict(*whom, restriction, by=who() or "cli")
-            elif deny or cap or limit or reason:
-                raise BadInput("whom? write a NAME, --tenant or --agent; `*` means all")
+                wanted = _restrictions(deny, cap, limit, reason)
+                await system.restrictions.restrict(*whom, *wanted, by=who() or "cli")
+                for doubt in await system.restrictions.doubts(*whom, wanted):
+                    click.echo(f"tenure: warning: {doubt}", err=True)
             _print(await system.restrictions.in_force(), as_json)
 
     perform(work())
@@ -70,7 +72,7 @@ def resume(
     from tenure.cli.connection import perform
 
     async def work() -> int:
-        from tenure.cli import render
+        from tenure.cli import render, restricted
         from tenure.cli.connection import connected, who
 
         async with connected() as system:
@@ -87,9 +89,10 @@ def resume(
                 render.document({"tenant": whom[0], "agent": whom[1], "lifted": lifted, "woken": woken})
             elif lifted:
                 told_runs = f"; {render.count(woken, 'waiting run')} told" if woken else ""
-                click.echo(f"{_whom(*whom)}: {render.count(lifted, 'restriction')} lifted{told_runs}")
+                click.echo(f"{restricted.whom(*whom)}: {render.count(lifted, 'restriction')} lifted{told_runs}")
             else:
-                click.echo(f"tenure: nothing restricts {_whom(*whom)}: `tenure halt` lists what is in force", err=True)
+                told_whom = restricted.whom(*whom)
+                click.echo(f"tenure: nothing restricts {told_whom}: `tenure halt` lists what is in force", err=True)
             return 0 if lifted else 1
 
     return perform(work())
@@ -98,13 +101,25 @@ def resume(
 async def _who(system: Tenure, name: str | None, tenant: str | None, agent: str | None) -> tuple[str, str]:
     from tenure.trust.restrictions import EVERY
 
-    if name is not None and (tenant or agent):
+    if name is not None and (tenant is not None or agent is not None):
         raise BadInput(f"{name!r} and --tenant or --agent: write one or the other")
-    if name is None and not tenant and not agent:
+    if name is None and tenant is None and agent is None:
         raise BadInput("whom? write a NAME, --tenant or --agent; `*` means all")
     if name == EVERY:
         return EVERY, EVERY
-    return (tenant or EVERY, agent or EVERY) if name is None else await system.restrictions.subject(name)
+    if name is not None:
+        return await system.restrictions.subject(name)
+    return _named("--tenant", tenant), _named("--agent", agent)
+
+
+def _named(option: str, name: str | None) -> str:
+    """The name as it is written; not written: all. An empty one, as of an unset variable, must not mean all."""
+    from tenure.client.runs import NAME
+    from tenure.trust.restrictions import EVERY
+
+    if name is not None and name != EVERY and not NAME.fullmatch(name):
+        raise BadInput(f"{option} {name!r}: must match {NAME.pattern}, or be `*` for all")
+    return name or EVERY
 
 
 def _restrictions(
@@ -119,28 +134,12 @@ def _restrictions(
 
 
 def _print(in_force: list[Restricted], as_json: bool) -> None:
-    from tenure.cli import render
+    from tenure.cli import render, restricted
+    from tenure.cli.terminal import plain
 
     if as_json:
-        render.document([_document(one) for one in in_force])
+        render.document([restricted.document(one) for one in in_force])
     elif not in_force:
         click.echo("nothing is restricted")
     for one in () if as_json else in_force:
-        what = f"{TOLD[one.restriction.kind]} {one.restriction.value}".rstrip()
-        why = f": {one.restriction.reason}" if one.restriction.reason else ""
-        click.echo(f"{_whom(one.tenant, one.agent)} {what}{why} ({one.by}, {render.ago(one.set_at)})")
-
-
-def _document(one: Restricted) -> dict[str, Any]:  # Any: JSON
-    told = one.restriction.model_dump(mode="json")
-    return {"tenant": one.tenant, "agent": one.agent, **told, "by": one.by, "set_at": one.set_at, "fence": one.epoch}
-
-
-def _whom(tenant: str, agent: str) -> str:
-    from tenure.trust.restrictions import EVERY
-
-    if tenant == agent == EVERY:
-        return "everybody"
-    if EVERY in (tenant, agent):
-        return f"agent {agent}" if tenant == EVERY else f"tenant {tenant}"
-    return f"agent {agent} of tenant {tenant}"
+        click.echo(plain(restricted.line(one)))

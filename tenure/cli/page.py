@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tenure.approvals.request import Kind, Request
-from tenure.cli import render
+from tenure.cli import render, restricted
 from tenure.cli.story import Call, Claude, Message, Step, Story
 from tenure.runtime.store.approvals import Answered, Asked
 from tenure.runtime.store.verdicts import RunVerdict
@@ -16,6 +16,8 @@ from tenure.wire import Json, JsonObject
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from tenure.runtime.store.restrictions import Restricted
 
 RESULT_SHOWN = 400  # characters of a result on the page
 KINDS = {
@@ -26,6 +28,12 @@ KINDS = {
     Kind.DEPLOYMENT: "a learned capability goes into service",
     Kind.BUDGET: "more money than was planned",
 }
+SILENCE = {  # what no answer in time leads to, where it does not end the run
+    Kind.TOOL_CALL: "it counts as denied, and the run goes on",
+    Kind.ANSWER: "it counts as denied, and the run ends",
+    Kind.ESCALATION: "it counts as denied, and the level stays as it is",
+    Kind.DEPLOYMENT: "it counts as denied, and nothing goes into service",
+}
 EFFECTS = {
     "done": "done",
     "raised": "raised: nobody knows whether it took effect, and Claude was told so",
@@ -34,10 +42,10 @@ EFFECTS = {
 }
 
 
-def print_story(story: Story, url: str) -> None:
-    """Head, steps, requests, and what an operator must not overlook at the end."""
+def print_story(story: Story, url: str, halts: Sequence[Restricted] = ()) -> None:
+    """Head, steps, requests, and what an operator must not overlook at the end. `halts` is what stops the run now."""
     console = render.console()
-    render.put(console, render.pairs(_head(story), indent=0))
+    render.put(console, render.pairs(_head(story, halts), indent=0))
     console.print(url, soft_wrap=True)
     console.print()
     for number, step in enumerate(story.steps):
@@ -54,7 +62,7 @@ def print_story(story: Story, url: str) -> None:
         console.print(line, style="bold yellow")
 
 
-def _head(story: Story) -> list[tuple[str, str]]:
+def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
     run = story.run
     took = None if run.finished_at is None else run.finished_at - run.started_at
     why = f" ({run.stop_reason})" if run.stop_reason else ""
@@ -65,6 +73,7 @@ def _head(story: Story) -> list[tuple[str, str]]:
     rows = [
         ("run", run.workflow),
         ("status", f"{story.status}{why}"),
+        *restricted.rows(halts),
         ("agent", f"{run.agent}@{run.fingerprint[:8]}, tenant {run.tenant}{who}"),
         ("began", f"{render.moment(run.started_at)}{lasting}"),
         (
@@ -80,7 +89,7 @@ def _head(story: Story) -> list[tuple[str, str]]:
 
 
 def _verdict(verdict: RunVerdict) -> str:
-    return f"{'good' if verdict.good else 'bad'} by {verdict.source}{': ' if verdict.note else ''}{verdict.note}"
+    return f"{verdict.word} by {verdict.source}{': ' if verdict.note else ''}{verdict.note}"
 
 
 def _line(step: Step) -> tuple[str, ...]:
@@ -128,21 +137,19 @@ def _request(asked: Asked) -> list[tuple[str, str]]:
         *needs(request),
     ]
     rows += [("answer", _answer(answer)) for answer in asked.answers]
-    return [(name, plain(told)) for name, told in (*rows, ("end", _end(asked)))]
-
-
-def plain(text: str) -> str:
-    """A text that a terminal shows as it is: what would move the cursor, turn the line round or show nothing is spelled out.
-
-    Whoever writes what people are asked about must not be able to change what they see.
-    """
-    shown = (sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode() for sign in text)
-    return "".join(shown)
+    return [*rows, ("end", _end(asked))]
 
 
 def kind(request: Request) -> list[tuple[str, str]]:
     """What sort of thing is asked, where it is not a tool call."""
     return [("kind", f"{request.kind}: {KINDS[request.kind]}")] if request.kind in KINDS else []
+
+
+def afterwards(request: Request) -> str:
+    """What follows when nobody answers in time."""
+    if request.on_timeout == "halt" or "approve" not in request.choices:
+        return "the run ends"
+    return SILENCE.get(request.kind, "it counts as denied")
 
 
 def needs(request: Request, approved: Sequence[str] = ()) -> list[tuple[str, str]]:

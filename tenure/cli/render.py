@@ -20,10 +20,10 @@ TEXT = 46  # columns left for the text of a step on a terminal of 80
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that takes text as it is: no markup in it, no emoji codes, no guessed highlights."""
-    from rich.console import Console
+    """A console that takes text as it is: no markup in it, no emoji codes, no guessed highlights, no control characters."""
+    from tenure.cli.terminal import Terminal
 
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    made = Terminal(stderr=stderr, highlight=False, markup=False, emoji=False)
     made.width = min(made.width, WIDEST)
     return made
 
@@ -31,6 +31,13 @@ def console(*, stderr: bool = False) -> Console:
 def document(value: Json) -> None:
     """Print one JSON document."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def answer(text: str) -> None:
+    """Print what Claude answered: where no person reads it, as it is."""
+    from tenure.cli.terminal import plain
+
+    sys.stdout.write((plain(text) if sys.stdout.isatty() else text) + "\n")
 
 
 def columns(*, header: bool = False, figures: bool = True) -> Table:

@@ -16,6 +16,7 @@ from tenure.errors import BadInput
 if TYPE_CHECKING:
     from tenure.client import RunHandle, Tenure
     from tenure.response import Response
+    from tenure.runtime.store.restrictions import Restricted
     from tenure.runtime.store.runs import RunRow
     from tenure.wire import JsonObject
 
@@ -96,7 +97,8 @@ def runs(
         wanted = Status(status) if status else None
         async with connected(server=False) as system:
             found = await system.runs.list(agent=agent, tenant=tenant, status=wanted, since=begun, limit=limit)
-        _print_runs(found, as_json)
+            in_force = await system.restrictions.in_force()
+        _print_runs(found, in_force, as_json)
 
     perform(work())
 
@@ -109,7 +111,7 @@ def show(run: str, as_json: bool) -> None:
     from tenure.cli.connection import perform
 
     async def work() -> None:
-        from tenure.cli import render
+        from tenure.cli import render, restricted
         from tenure.cli.connection import connected, link
         from tenure.cli.page import print_story
         from tenure.cli.story import as_document, collect
@@ -117,11 +119,11 @@ def show(run: str, as_json: bool) -> None:
         async with connected(server=False) as system:
             handle = await system.runs.find(run)
             story = await collect(system, handle.id)
-            url = link(system, handle.id)
+            halts, url = _halts(story.run, await system.restrictions.in_force()), link(system, handle.id)
         if as_json:
-            render.document(as_document(story, url))
+            render.document({**as_document(story, url), "halted": restricted.reasons(halts)})
         else:
-            print_story(story, url)
+            print_story(story, url, halts)
 
     perform(work())
 
@@ -216,7 +218,7 @@ async def _follow(system: Tenure, handle: RunHandle, as_json: bool) -> int:
     if as_json:
         render.document(_response(response, link(system, handle.id)))
     else:
-        click.echo(response.message)
+        render.answer(response.message)
     click.echo(_summary(response), err=True)
     return 0 if response.success else 1
 
@@ -250,28 +252,38 @@ def _response(response: Response, url: str) -> JsonObject:
     }
 
 
-def _print_runs(found: list[RunRow], as_json: bool) -> None:
-    from tenure.cli import render
+def _halts(row: RunRow, in_force: list[Restricted]) -> list[Restricted]:
+    """What stops the run now; nothing stops one that is over."""
+    from tenure.cli import restricted
 
+    return [] if row.finished_at else restricted.halts(in_force, row.tenant, row.agent)
+
+
+def _print_runs(found: list[RunRow], in_force: list[Restricted], as_json: bool) -> None:
+    from tenure.cli import render, restricted
+
+    told = [(row, _halts(row, in_force)) for row in found]
     if as_json:
-        render.document([_run_document(row) for row in found])
+        render.document([{**_run_document(row), "halted": restricted.reasons(halts)} for row, halts in told])
     elif not found:
         click.echo("no runs match; `tenure run AGENT MESSAGE` starts one")
     else:
         names = ("run", "status", "began", "took", "cost", "agent")
-        render.put(
-            render.console(), render.listing(names, [_run_cells(row) for row in found], right=(3, 4), cut=(1, 5))
-        )
+        cells = [_run_cells(row, bool(halts)) for row, halts in told]
+        render.put(render.console(), render.listing(names, cells, right=(3, 4), cut=(1, 5)))
+        stopping = {one.epoch: one for _, halts in told for one in halts}
+        if stopping:
+            render.put(render.console(), render.pairs(restricted.rows(stopping.values()), indent=0))
 
 
-def _run_cells(row: RunRow) -> tuple[str, ...]:
+def _run_cells(row: RunRow, is_halted: bool) -> tuple[str, ...]:
     from tenure.cli import render
 
     reason = row.stop_reason if row.stop_reason and row.status != "completed" else None
     took = row.finished_at - row.started_at if row.finished_at else None
     return (
         _last(row.workflow),
-        f"{row.status}" if reason in (None, row.status) else f"{row.status}: {reason}",
+        f"{row.status}{', halted' if is_halted else ''}" if reason in (None, row.status) else f"{row.status}: {reason}",
         render.ago(row.started_at),
         render.seconds(took),
         render.money(row.cost) if row.finished_at else "",

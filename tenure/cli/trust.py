@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", "Permit", "ToolRule")
 MARKS = {"allow": "A", "ask": "?", "deny": "–"}
+LEGEND = "A: is made   ?: a person is asked   –: denied"
 
 
 class Trusts(click.Group):
@@ -31,9 +32,12 @@ class Trusts(click.Group):
         return super().resolve_command(ctx, args if known else ["show", *args])
 
 
-@click.group(cls=Trusts)
-def trust() -> None:
+@click.group(cls=Trusts, invoke_without_command=True)
+@click.pass_context
+def trust(context: click.Context) -> None:
     """What agents may do, by their level of trust: `tenure trust AGENT` shows where one stands."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in (show, stats, restore, carry):
@@ -72,6 +76,7 @@ def _print(agent: AgentSpec) -> None:
     names = ("call", *(level.shown(one) for one in range(level.MOST + 1)))
     cells = [(line["call"], *(MARKS[told] for told in line["levels"])) for line in lines(agent)]
     render.put(render.console(), render.listing(names, cells, cut=(0,)))
+    click.echo(LEGEND)
     for line in _notes(agent.trust):
         click.echo(line)
 
@@ -79,7 +84,7 @@ def _print(agent: AgentSpec) -> None:
 def _notes(trust: Trust) -> list[str]:
     """What the table cannot show: on which terms people approve, and that where arguments come from counts as well."""
     told = [f"{written} is approved by {_terms(approval.terms)}" for written, approval in trust.approvals.items()]
-    return [*told, "In a run that has read untrusted text, A is ? where arguments come from it."]
+    return [*told, "In a run that has read untrusted text, A is ? where an argument is not found in trusted text."]
 
 
 def _terms(terms: Terms) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from tenure.client.trust import Stats, Toward, Trusted
+    from tenure.runtime.store.restrictions import Restricted
     from tenure.wire import JsonObject
 
 DAY_MS = 86_400_000
@@ -24,15 +27,18 @@ def show(agent: str, tenant: str, as_json: bool) -> None:
     from tenure.cli.connection import perform
 
     async def work() -> None:
-        from tenure.cli import render
+        from tenure.cli import render, restricted
         from tenure.cli.connection import connected
+        from tenure.client.restrictions import meaning
 
         async with connected(server=False) as system:
             found = await system.trust.standing(agent, tenant)
+            held = meaning(await system.restrictions.in_force(), tenant, agent)
         if as_json:
-            render.document(_document(found))
+            told = {"halted": restricted.reasons(restricted.halts(held, tenant, agent))}
+            render.document({**_document(found), **told, "restrictions": [restricted.document(one) for one in held]})
             return
-        print_standing(found)
+        print_standing(found, held)
 
     perform(work())
 
@@ -87,21 +93,22 @@ restore = _asking("restore", "Ask two people to lift what a severe incident took
 carry = _asking("carry", "Ask people to carry the level that AGENT had earned over to its present build.")
 
 
-def print_standing(found: Trusted) -> None:
-    """The page of one agent: where it stands, then how it came there."""
+def print_standing(found: Trusted, held: Sequence[Restricted] = ()) -> None:
+    """The page of one agent: where it stands, what operators took away from it (`held`), then how it came there."""
     from tenure.cli import render
 
-    render.put(render.console(), render.pairs(_rows(found), indent=0))
+    render.put(render.console(), render.pairs(_rows(found, held), indent=0))
     _print_changes(found)
 
 
-def _rows(found: Trusted) -> list[tuple[str, str]]:
-    from tenure.cli import render
+def _rows(found: Trusted, held: Sequence[Restricted]) -> list[tuple[str, str]]:
+    from tenure.cli import render, restricted
     from tenure.trust import level
 
     rows = [
         ("agent", f"{found.agent}@{found.policy.fingerprint[:8]}, tenant {found.tenant}"),
-        ("level", f"{level.shown(found.level)} of at most {level.shown(found.policy.cap)}"),
+        ("level", _level(found)),
+        *restricted.rows(held),
         ("judged", _judged(found)),
     ]
     if found.policy.evidence == "point":
@@ -114,6 +121,18 @@ def _rows(found: Trusted) -> list[tuple[str, str]]:
         rows.append(("proposed", f"{level.shown(proposal.to)}, {render.ago(proposal.opened_at)}: {proposal.why}"))
         rows.append(("do", "tenure pending"))
     return rows + [("next step", told) for told in _next_steps(found)]
+
+
+def _level(found: Trusted) -> str:
+    from tenure.trust import level
+
+    stands = f"{level.shown(found.level)} of at most {level.shown(found.policy.cap)}"
+    if found.is_known:
+        return stands
+    near = difflib.get_close_matches(found.tenant, found.tenants, 1)
+    known = f"there are {', '.join(found.tenants)}" if found.tenants else "no run was made yet"
+    hint = f"did you mean {near[0]!r}?" if near else known
+    return f"nothing is known of tenant {found.tenant!r}: {hint}\nits first run would begin at {stands}"
 
 
 def _next_steps(found: Trusted) -> list[str]:
@@ -149,7 +168,7 @@ def _toward(one: Toward, mode: str) -> str:
 
 def _print_changes(found: Trusted) -> None:
     from tenure.cli import render
-    from tenure.client.trust import shown
+    from tenure.trust.ledger import shown
 
     if not found.changes:
         return
@@ -168,6 +187,7 @@ def _document(found: Trusted) -> JsonObject:
     return {
         "agent": found.agent,
         "tenant": found.tenant,
+        "tenant_known": found.is_known,
         "fingerprint": found.policy.fingerprint,
         "level": level.shown(found.level),
         "cap": level.shown(found.policy.cap),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import secrets
 import time
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from tenure.approvals.answer import EDIT, GATEWAY, TOKEN_LIMIT, Answer, heard_as, sign
+from tenure.approvals.answer import EDIT, GATEWAY, TOKEN_LIMIT, Answer, sign, unlike
 from tenure.approvals.digest import digest, request_digest
 from tenure.approvals.request import Request, Verdict
+from tenure.client import ids
 from tenure.client.connected import Connected
+from tenure.client.runs import Runs
 from tenure.errors import AnswerRefused, BadInput, NotFound, TemporalUnavailable
 from tenure.runtime.store import approvals
 from tenure.trust.terms import VIA, Terms
@@ -23,6 +26,8 @@ from tenure.wire import Json, JsonObject
 
 VALID = 15 * 60  # seconds a signed answer may take to arrive
 POLL = 0.05
+WAIT = 30.0  # seconds in which an answer is heard, or is not
+AGAIN = (1.0, 2.0, 4.0)  # seconds after which it is sent again; the last again and again
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,42 @@ class Approvals:
         return await self.system.require_store().read(approvals.pending)
 
     async def find(self, part: str) -> Request:
-        """The request of that id, or the open one of that run. Raises NotFound, BadInput when several fit."""
-        found = await self.system.require_store().read(lambda db: approvals.find_request(db, part))
-        opened = [request for request, is_open in found if is_open]
-        if len(opened) > 1:
-            raise BadInput(
-                f"{part!r} fits {len(opened)} open requests: {', '.join(r.id for r in opened)}; write more of the id"
-            )
-        if opened:
-            return opened[0]
-        if found:
-            raise NotFound(f"request {found[0][0].id} is closed: nothing waits for it any more")
-        raise NotFound(f"no request {part!r}: `tenure pending` lists the open ones")
+        """The request of that id, or what the run of that id asks now. Raises NotFound.
+
+        Raises BadInput for what is too short to name one, and for what several fit: what is found is signed.
+        """
+        ids.check_text("request", part)
+        store = self.system.require_store()
+        found = await store.read(lambda db: approvals.find_request(db, part))
+        if not found:
+            found = await (self._begun(part) if part.startswith(ids.REQUEST) else self._asked_by(part))
+        if len(found) > 1:
+            raise ids.several("request", part, len(found), [request.id for request, _ in found[:3]])
+        request, is_open = found[0]
+        if not is_open:
+            raise NotFound(f"request {request.id} is closed: nothing waits for it any more")
+        return request
+
+    async def _begun(self, part: str) -> list[tuple[Request, bool]]:
+        """The requests whose id begins so. Raises BadInput, NotFound."""
+        ids.check_part("request", part)
+        found = await self.system.require_store().read(lambda db: approvals.beginning(db, part))
+        if not found:
+            raise NotFound(f"no request {part!r}: `tenure pending` lists the open ones")
+        return found
+
+    async def _asked_by(self, part: str) -> list[tuple[Request, bool]]:
+        """What the run of that name asks now. Raises BadInput, NotFound."""
+        if ":" not in part:
+            ids.check_part("request", part)
+        try:
+            run = (await Runs(self.system).find(part)).id
+        except NotFound as error:
+            raise NotFound(f"no request and no run {part!r}: `tenure pending` lists what is asked") from error
+        found = await self.system.require_store().read(lambda db: approvals.find_request(db, run))
+        if not found:
+            raise NotFound(f"run {run} asks nothing now: `tenure pending` lists what is asked")
+        return found
 
     def sign(
         self,
@@ -63,14 +92,17 @@ class Approvals:
         """The token that answers `request`; it can be pasted into the Temporal UI. Raises AnswerRefused, BadInput.
 
         The digest is computed again from what is shown, so that nobody signs something else than they read. With the choice `edit`,
-        `edit` holds the arguments that are wanted instead. `gateway` is who signs, where that is not the principal.
+        `edit` holds the arguments that are wanted instead, all of them: `edited` makes them of those that change. `gateway` is who
+        signs, where that is not the principal.
         """
         if choice not in request.choices:
             raise BadInput(f"{choice!r} is no answer to {request.id}: one of {', '.join(request.choices)}")
         if (choice == EDIT) != (edit is not None):
             raise BadInput(f"{choice!r} with edit={edit!r:.80}: {EDIT!r}, and no other answer, takes other arguments")
-        if edit is not None:
-            digest(edit)
+        if edit is not None and digest(edit) == digest(request.payload.get("arguments")):
+            raise BadInput(
+                f"edit={edit!r:.80}: nothing is changed, {request.id} asks for just that: approve it instead"
+            )
         claims: dict[str, Json] = {
             "request": request.id,
             "digest": shown_digest(request),
@@ -84,23 +116,48 @@ class Approvals:
         }
         return _token(claims, key, gateway)
 
-    async def send(self, request: Request, token: str, *, wait: float = 10.0) -> Verdict | None:
-        """Send a signed answer and hear what became of it; None when no worker looked at it within `wait` seconds."""
+    async def send(self, request: Request, token: str, *, wait: float = WAIT) -> Verdict | None:
+        """Send a signed answer and hear what became of it; None when no worker looked at it within `wait` seconds.
+
+        It is sent again, at growing intervals, until it is heard: whoever is sent more answers than there is room for drops some.
+        """
+        if why := unlike(token):
+            return Verdict(accepted=False, reason=why)
+        deadline, pauses = time.monotonic() + wait, itertools.chain(AGAIN, itertools.repeat(AGAIN[-1]))
+        await self._signal(request, token)
+        while True:
+            verdict = await self._heard(request, token, min(time.monotonic() + next(pauses), deadline))
+            if verdict is not None or time.monotonic() >= deadline:
+                return verdict
+            try:
+                await self._signal(request, token)
+            except NotFound:
+                verdict = await self._heard(request, token, deadline=0)
+                if verdict is None:
+                    raise
+                return verdict  # it was what the run waited for to end
+
+    async def _signal(self, request: Request, token: str) -> None:
         try:
             await self.system.temporal.get_workflow_handle(request.workflow).signal("answer", token)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise NotFound(f"run {request.workflow} is over: nothing waits for this answer") from error
             raise TemporalUnavailable(f"the answer did not reach {request.workflow}: {error.message}") from error
-        name = hashlib.sha256(heard_as(token).encode("utf-8", "replace")).hexdigest()
-        deadline = time.monotonic() + wait
-        store = self.system.require_store()
-        while time.monotonic() < deadline:
+
+    async def _heard(self, request: Request, token: str, deadline: float) -> Verdict | None:
+        """The verdict on a token, as soon as the store has one."""
+        name, store = hashlib.sha256(token.encode()).hexdigest(), self.system.require_store()
+        while True:
             verdict = await store.read(lambda db: approvals.recorded(db, name, request.id))
-            if verdict is not None:
+            if verdict is not None or time.monotonic() >= deadline:
                 return verdict
             await asyncio.sleep(POLL)
-        return None
+
+
+def edited(request: Request, changes: JsonObject) -> JsonObject:
+    """The arguments of the call that is asked about, with `changes` in the place of its own."""
+    return {**request.payload.get("arguments", {}), **changes}
 
 
 def shown_digest(request: Request) -> str:

@@ -9,12 +9,27 @@ from tenure.client.connected import Connected
 from tenure.client.runs import Runs
 from tenure.errors import BadInput, NotFound
 from tenure.runtime import judging
-from tenure.runtime.store import Connection, runs, verdicts
+from tenure.runtime.store import Connection, agents, ledgers, outcomes, runs, verdicts
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.verdicts import RunVerdict, Tally
+from tenure.trust.ledger import Policy
 
 NOTE_LIMIT = 8_000  # characters
 SOURCE_LIMIT = 200  # characters
+
+
+@dataclass(frozen=True)
+class Bearing:
+    """What verdicts on a run can do to the level of its agent.
+
+    `idle` says why good and bad move none; empty where they may. `is_known`: an incident in this run has counted before.
+    """
+
+    agent: str
+    tenant: str
+    has_trust: bool
+    idle: str
+    is_known: bool
 
 
 @dataclass(frozen=True)
@@ -33,18 +48,18 @@ class Feedback:
         that is not over yet, for a note above 8,000 characters and for a source that cannot be told from others.
         """
         handle = await Runs(self.system).find(run)
-        given = RunVerdict(handle.id, _source(source), good and not unsafe, _note(note), round(time.time() * 1000))
+        given = RunVerdict(handle.id, _source(source), good and not unsafe, _note(note), _now())
 
-        def judge(db: Connection) -> tuple[str, str] | None:
+        def judge(db: Connection) -> tuple[tuple[str, str], str]:
             found = _must_be_over(db, handle.id)
             judging.say(db, found, given.source, given.good, given.note, given.at, severe=unsafe)
             who = found.tenant, found.agent
-            return who if judging.is_due(db, who, given.at) else None
+            return who, judging.due(db, who, given.at, urgent=unsafe)
 
         store = self.system.require_store()
-        due = await store.transact(judge)
-        if due is not None:
-            await judging.nudge(store, self.system.temporal, self.system.settings.task_queue, due)
+        who, due = await store.transact(judge)
+        if due:
+            await judging.nudge(store, self.system.temporal, due, who, urgent=unsafe)
         return given
 
     async def of(self, run: str) -> list[RunVerdict]:
@@ -54,6 +69,11 @@ class Feedback:
         if known is None:
             raise _unknown(handle.id)
         return found
+
+    async def bearing(self, run: str) -> Bearing:
+        """What verdicts on this run can do to the level of its agent. Raises NotFound."""
+        handle = await Runs(self.system).find(run)
+        return await self.system.require_store().read(lambda db: _bearing(db, handle.id))
 
     async def summary(self, *, agent: str | None = None, tenant: str | None = None, since: int = 0) -> list[Tally]:
         """How the runs that finished since then (milliseconds) were judged, by agent and tenant."""
@@ -67,6 +87,27 @@ def _must_be_over(db: Connection, run: str) -> RunRow:
     if found.finished_at is None:
         raise BadInput(f"run {run} is {found.status}: a verdict is on a run that is over, so wait for its end")
     return found
+
+
+def _bearing(db: Connection, workflow: str) -> Bearing:
+    run = runs.get(db, workflow)
+    if run is None:
+        raise _unknown(workflow)
+    text, kept = agents.policy(db, run.agent, _now()), ledgers.get(db, run.tenant, run.agent)
+    idle = _idle(db, run, Policy.model_validate_json(text).fingerprint) if text else f"{run.agent} has no trust="
+    is_known = kept is not None and workflow.rpartition(":")[2] in kept.ledger.incidents
+    return Bearing(run.agent, run.tenant, bool(text), idle, is_known)
+
+
+def _idle(db: Connection, run: RunRow, fingerprint: str) -> str:
+    """Why good and bad words about the run are no evidence; empty: they are."""
+    if not outcomes.is_of_the_agent(db, run.workflow):
+        return f"the run ended as {run.stop_reason}, which says nothing of the agent"
+    return "the run is of another build of the agent than is served now" if run.fingerprint != fingerprint else ""
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
 
 
 def _unknown(run: str) -> NotFound:

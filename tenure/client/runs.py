@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypedDict, Unpack
 
 from pydantic import ValidationError
@@ -21,13 +20,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 from ulid import ULID
 
+from tenure.client import ids
 from tenure.client.connected import Connected
 from tenure.client.handle import RunHandle
 from tenure.errors import BadInput, NotFound, TemporalUnavailable
 from tenure.run import RunRequest, Status
 from tenure.runtime import lineage
 from tenure.runtime import temporal as names
-from tenure.runtime.store import runs, transcript
+from tenure.runtime.store import Connection, runs, transcript
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.telemetry import carrier
 from tenure.transcript import canonical, clean, first_row, request_name
@@ -38,7 +38,6 @@ MEMO = "TenureRequest"
 OTHER_REQUEST = (
     "run {} has this idempotency_key and was started with another message, state, context, user or role: use a new key"
 )
-WORKFLOW_TASK = timedelta(seconds=6)  # a killed worker holds a workflow task at most this long
 
 
 class RunOptions(TypedDict, total=False):
@@ -122,16 +121,23 @@ class Runs:
             raise BadInput(f"{'.'.join(map(str, first['loc']))}={first['input']!r:.80}: {first['msg']}") from error
 
     async def find(self, run: str) -> RunHandle:
-        """The run of that id, or whose id ends in it. Raises NotFound, and BadInput when several do."""
-        if ":" in run:
+        """The run of that id, or the only one whose id's last part begins so. Raises NotFound.
+
+        Raises BadInput for what is too short to name one, and for what several fit.
+        """
+        ids.check_text("run", run)
+        is_whole = ids.WHOLE_RUN.fullmatch(run) is not None
+        if is_whole and self.system.store is None:
             return RunHandle(run, self.system)
         store = self.system.require_store()
-        found = await store.read(lambda db: runs.ending_in(db, run))
-        if not found:
-            raise NotFound(f"no run {run!r} in {store.where}: `tenure runs` lists them")
-        if len(found) > 1:
-            raise BadInput(f"{run!r} fits {len(found)} runs: {', '.join(found[:3])}…; write more of the id")
-        return RunHandle(found[0], self.system)
+        count, some = await store.read(lambda db: _named(db, run))
+        if count == 1 and (run in some or ":" not in run):
+            return RunHandle(some[0], self.system)
+        if count:
+            raise ids.several("run", run, count, some)
+        if is_whole:  # no worker has taken it yet, or the store is another one: Temporal may know it
+            return RunHandle(run, self.system)
+        raise NotFound(f"no run {run!r} in {store.where}: `tenure runs` lists them")
 
     async def list(
         self,
@@ -177,7 +183,7 @@ class Runs:
                 request,
                 id=workflow,
                 task_queue=self.system.settings.task_queue,
-                task_timeout=WORKFLOW_TASK,
+                task_timeout=names.WORKFLOW_TASK,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 search_attributes=TypedSearchAttributes(attributes),
@@ -194,6 +200,15 @@ class Runs:
                 raise BadInput(f"Temporal refuses the start of {workflow}: {error.message}") from error
             raise TemporalUnavailable(f"Temporal did not start {workflow}: {error.message}") from error
         return RunHandle(workflow, self.system)
+
+
+def _named(db: Connection, run: str) -> tuple[int, list[str]]:
+    """How many runs `run` fits, and some of them; a whole id fits only its own. Raises BadInput."""
+    if runs.get(db, run) is not None:
+        return 1, [run]
+    if ":" not in run:
+        ids.check_part("run", run)
+    return runs.named(db, run)
 
 
 def _check_names(options: RunOptions) -> None:

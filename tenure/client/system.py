@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from tenure.client.approvals import Approvals
 from tenure.client.connected import Connected
+from tenure.client.cost import Cost
 from tenure.client.feedback import Feedback
 from tenure.client.restrictions import Restrictions
 from tenure.client.runs import Runs
@@ -31,7 +32,7 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictio
 class Tenure(Connected):
     """A connection to Temporal and, where there is one, to the store.
 
-    Facets: `.runs`, `.approvals`, `.restrictions`, `.trust`, `.feedback`.
+    Facets: `.runs`, `.approvals`, `.restrictions`, `.trust`, `.feedback`, `.cost`.
     """
 
     @classmethod
@@ -75,6 +76,11 @@ class Tenure(Connected):
     def trust(self) -> TrustOf:
         """Where agents stand, what that rests on, and what is missing for the next step."""
         return TrustOf(self)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What was paid for, and what is left of the budgets."""
+        return Cost(self)
 
     @cached_property
     def feedback(self) -> Feedback:

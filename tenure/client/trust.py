@@ -15,11 +15,10 @@ from temporalio.service import RPCError
 from tenure.client.connected import Connected
 from tenure.errors import BadInput, NotFound
 from tenure.runtime import judging
-from tenure.runtime.store import Connection, agents, ledgers, statistics, verdicts
+from tenure.runtime.store import Connection, agents, ledgers, runs, statistics, verdicts
 from tenure.runtime.store.ledgers import Kept
 from tenure.runtime.store.statistics import Asked, Used
 from tenure.runtime.store.verdicts import Tally
-from tenure.trust import level
 from tenure.trust.config import Permit, Step
 from tenure.trust.evidence import bound, missing, speaking, tally
 from tenure.trust.grammar import parse
@@ -46,7 +45,10 @@ class Toward:
 
 @dataclass(frozen=True)
 class Trusted:
-    """Where an agent stands with a tenant. `kept` is None as long as nothing was said of any run."""
+    """Where an agent stands with a tenant. `kept` is None as long as nothing was said of any run.
+
+    `tenants` are those anything is known of; where this one is none of them, its level is that of an agent without history.
+    """
 
     agent: str
     tenant: str
@@ -55,6 +57,12 @@ class Trusted:
     changes: list[Change]
     tally: Tally
     toward: list[Toward]
+    tenants: list[str] = field(default_factory=list[str])
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of the tenant: a run of any agent, or this one's ledger."""
+        return self.kept is not None or self.tenant in self.tenants
 
     @property
     def level(self) -> int:
@@ -114,16 +122,16 @@ class TrustOf:
 
         Raises BadInput for another kind, without a reason, or where nothing was taken, NotFound for an agent without a ledger.
         """
-        if kind not in ("restore", "carry") or not why.strip():
-            raise BadInput(
-                f"{kind!r} with reason {why!r}: write restore or carry, and say why in words that people can judge"
-            )
+        if kind not in ("restore", "carry"):
+            raise BadInput(f"{kind!r} is nothing that people give back: write restore or carry")
+        if not why.strip():
+            raise BadInput(f"reason {why!r}: say why in words that the people who are asked can judge")
         _check_taken(await self.standing(agent, tenant), kind)
         ledger = self.system.temporal.get_workflow_handle(judging.ledger_id(tenant, agent))
+        store = self.system.require_store()
+        served_from = await store.read(lambda db: agents.queue(db, agent, _now()))
         try:
-            await judging.nudge(
-                self.system.require_store(), self.system.temporal, self.system.settings.task_queue, (tenant, agent)
-            )
+            await judging.nudge(store, self.system.temporal, served_from, (tenant, agent))
             await ledger.signal("ask_back", args=[kind, why])
         except RPCError as error:
             raise NotFound(f"{agent} has no ledger of trust for tenant {tenant}: {error.message}") from error
@@ -166,6 +174,7 @@ def _standing(db: Connection, agent: str, tenant: str) -> Trusted:
         changes=ledgers.changes(db, tenant, agent),
         tally=verdicts.tally(db, agent, tenant),
         toward=[_toward(rule, policy, kept) for rule in policy.rules if rule.action == "increment"] if kept else [],
+        tenants=runs.tenants(db),
     )
 
 
@@ -250,13 +259,6 @@ def steps_of(changes: Sequence[Change]) -> list[tuple[int, int]]:
     """The level over time: (milliseconds, tenths) of each time it moved."""
     moved = [(change.at, change.after) for change in changes if change.kind not in ("withdrawn", "denied", "expired")]
     return moved[:1] + [later for earlier, later in pairwise(moved) if later[1] != earlier[1]]
-
-
-def shown(change: Change) -> str:
-    """A change in words: what happened, from where to where, who signed it."""
-    signed = f", signed by {' and '.join(change.by)}" if change.by else ""
-    moved = f"{level.shown(change.before)} → {level.shown(change.after)}" if change.before != change.after else ""
-    return " ".join(part for part in (change.kind, moved) if part) + signed
 
 
 def _now() -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from tenure.approvals import answer as answers
 from tenure.approvals.answer import GATEWAY
 from tenure.approvals.approvers import (
     EVERY,
@@ -19,13 +20,16 @@ from tenure.approvals.approvers import (
     checked,
     decode_key,
     encode_key,
+    is_same,
     issued,
     vouch,
     vouched,
 )
+from tenure.approvals.digest import request_digest
+from tenure.approvals.request import Request
 from tenure.errors import AnswerRefused, BadInput, ConfigError, NotFound
 from tenure.run import Effect
-from tenure.runtime.store import Connection, approvers, restrictions
+from tenure.runtime.store import Connection, approvals, approvers, restrictions
 from tenure.runtime.store.approvers import Registered
 from tenure.spec import AgentSpec
 from tenure.trust.restrictions import Restriction
@@ -62,6 +66,35 @@ def eligible(
     gated = any(one.gateway for one in known)
     people = [one for one in known if not one.gateway and not one.lacks(roles)]
     return [one for one in people if _has_way(one, gated, via)]
+
+
+def approved(db: Connection, request: str) -> Request | None:
+    """The request of that id, if it ended with an approval and is one that a workflow has made: it says what its digest says."""
+    asked = approvals.approved(db, request) if request else None
+    return asked if asked is not None and _is_bound(asked) else None
+
+
+def who_approved(
+    db: Connection, root: Ed25519PublicKey, asked: Request, roles: Sequence[str], user: str | None
+) -> set[str]:
+    """The people who approved a request, each by a genuine token, who are approvers now and not the run's own `user`.
+
+    What the store says of an answer counts for nothing.
+    """
+    return {
+        name
+        for token in approvals.approvals_of(db, asked.id)
+        for name in _approved(db, root, token, asked, roles, user)
+    }
+
+
+def _is_bound(asked: Request) -> bool:
+    """Whether the request says what its id and its digest say: only then is it one that a run has made."""
+    try:
+        bound = request_digest(asked.tenant, asked.workflow, asked.seq, asked.kind, asked.payload, asked.epoch)
+    except BadInput:
+        return False
+    return asked.digest == bound and asked.id == f"req-{bound[:16]}"
 
 
 def standing(row: Registered, root: Ed25519PublicKey) -> Approver:
@@ -138,6 +171,20 @@ def check_registry(db: Connection, root: Ed25519PublicKey, agents: Iterable[Agen
             found = max(len(eligible(db, root, tenant, terms.roles, terms.via)) for tenant in tenants)
             if found < terms.quorum:
                 raise ConfigError(f"agent {agent.name!r}: trust.approvals[{told!r}] {_wanted(terms, found)}")
+
+
+def _approved(
+    db: Connection, root: Ed25519PublicKey, token: str, asked: Request, roles: Sequence[str], user: str | None
+) -> list[str]:
+    try:
+        by, key = signer(db, root, answers.claimed_signer(token), asked.tenant)
+        answer = answers.read(token, key)
+        answers.check(answer, asked, by, min(answer.exp * 1000 - 1, asked.deadline))  # in time when it was verified
+        approver(db, root, answer.principal, asked.tenant, roles)
+    except AnswerRefused:
+        return []
+    approves = answer.verdict == "approve" and not is_same(answer.principal, user)
+    return [answer.principal] if approves else []
 
 
 def _known(db: Connection, root: Ed25519PublicKey, principal: str, tenant: str) -> Approver:

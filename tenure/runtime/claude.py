@@ -39,11 +39,13 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """What Claude said: content blocks as plain JSON, why it stopped, and the tokens."""
+    """What Claude said: content blocks as plain JSON, why it stopped, the tokens, and what was paid for it (micro-dollars)."""
 
     content: list[JsonObject]
     stop: str
     usage: Usage
+    model: str = ""
+    cost: int = 0
 
 
 class Claude:

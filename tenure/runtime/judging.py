@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy as Conflict
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from tenure.run import StopReason
 from tenure.runtime.store import Connection, Store, agents, approvals, effects, outcomes, verdicts
 from tenure.runtime.store.runs import RunRow
+from tenure.runtime.temporal import WORKFLOW_TASK
 from tenure.wire import Wire
 
 EFFECTS, DENIAL = "effects", "denial:"
+SAYS_NOTHING = (StopReason.CANCELLED, StopReason.FAILED, StopReason.TIMEOUT)
 LEDGER = "TrustLedger"
 
 
@@ -49,35 +53,69 @@ def say(db: Connection, run: RunRow, source: str, good: bool, note: str, at: int
 
 
 def finished(db: Connection, run: RunRow, at: int) -> None:
-    """A run has ended: what it did and what people would not have it do speak for themselves."""
-    if not outcomes.finished(db, (run.tenant, run.agent), run.workflow, at):
+    """A run has ended: what it did and what people would not have it do speak for themselves.
+
+    Of one that was cancelled, or that an outage ended, nothing else is said: it is none of the runs that the agent is judged by.
+    """
+    told = _of_itself(db, run)
+    if run.stop_reason in SAYS_NOTHING and not told:
         return
+    if outcomes.finished(db, (run.tenant, run.agent), run.workflow, at):
+        for source, note in told:
+            say(db, run, source, False, note, at)
+
+
+def _of_itself(db: Connection, run: RunRow) -> list[tuple[str, str]]:
+    """What speaks against a run without anybody judging it: the source, and what it says."""
     failed = effects.failed(db, run.workflow)
-    if failed:
-        say(db, run, EFFECTS, False, f"{', '.join(failed)} failed", at)
+    told = [(EFFECTS, f"{', '.join(failed)} failed")] if failed else []
     for asked in approvals.of_run(db, run.workflow):
         if asked.choice in ("deny", "edit") and asked.principal:
             note = "; ".join(one.verdict.note for one in asked.answers if one.verdict.accepted and one.verdict.note)
-            say(db, run, f"{DENIAL}{asked.principal}", False, note or f"{asked.choice}: {asked.request.why}", at)
+            told.append((f"{DENIAL}{asked.principal}", note or f"{asked.choice}: {asked.request.why}"))
+    return told
 
 
-def is_due(db: Connection, who: tuple[str, str], at: int) -> bool:
-    """Whether the ledger of `who` should be told now that there is something to read; only agents with `trust` have one."""
-    return bool(agents.policy(db, who[1], at)) and outcomes.take_nudge(db, who, at)
+def due(db: Connection, who: tuple[str, str], at: int, *, urgent: bool = False) -> str:
+    """The task queue on which the ledger of `who` should be told now that there is something to read; empty: not now.
+
+    Only agents with `trust` have one. It is the queue of the workers that serve the agent, whatever that of the caller is.
+    """
+    if not agents.policy(db, who[1], at):
+        return ""
+    taken = outcomes.take_nudge(db, who, at)
+    return agents.queue(db, who[1], at) if taken or urgent else ""
 
 
-async def nudge(store: Store, client: Client, task_queue: str, who: tuple[str, str]) -> None:
-    """Tell the ledger of `who`, and start it if it rests. Whoever is not reached is told later: see `outcomes.unread`."""
+async def nudge(
+    store: Store, client: Client, task_queue: str, who: tuple[str, str], *, urgent: bool = False, late: bool = False
+) -> None:
+    """Tell the ledger of `who`, and start it if it rests. Whoever is not reached is told later: see `outcomes.unread`.
+
+    `urgent`: something severe was said, and is read at once. `late`: it has not read what it was told of; if it lives where its
+    agent was served before, it begins anew where that is served now, from what was kept of it.
+    """
     try:
+        moves = late and await _lives_elsewhere(client, ledger_id(*who), task_queue)
         await client.start_workflow(
             LEDGER,
             Watch(tenant=who[0], agent=who[1]),
             id=ledger_id(*who),
             task_queue=task_queue,
             start_signal="nudge",
+            start_signal_args=["urgent"] if urgent else [],
+            task_timeout=WORKFLOW_TASK,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=Conflict.TERMINATE_EXISTING if moves else Conflict.USE_EXISTING,
             static_summary=f"the trust of {who[1]} for tenant {who[0]}",
         )
     except (RPCError, RuntimeError):  # RuntimeError: a lazy client that cannot connect
         await store.transact(lambda db: outcomes.drop_nudge(db, who))
+
+
+async def _lives_elsewhere(client: Client, workflow: str, task_queue: str) -> bool:
+    try:
+        found = await client.get_workflow_handle(workflow).describe()
+    except RPCError:  # it rests, and starts where it should
+        return False
+    return found.status is WorkflowExecutionStatus.RUNNING and found.task_queue != task_queue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING
 from functools import cache
+from importlib.metadata import version as of_package
 from typing import TYPE_CHECKING
 
 from tenure.errors import ConfigError
@@ -27,6 +28,12 @@ def cost_of(model: str, usage: Usage) -> int:
     provider, priced = _find(model)
     price = priced.calc_price(tokens, provider, genai_request_timestamp=datetime.now(UTC)).total_price
     return int((price * 1_000_000).to_integral_value(ROUND_CEILING))
+
+
+@cache
+def version() -> str:
+    """Of the price table."""
+    return f"genai-prices {of_package('genai-prices')}"
 
 
 @cache

@@ -47,6 +47,14 @@ def advise(error: BaseException) -> Advice:
     return Advice(posture, _wait(headers) if posture is Posture.RETRY else None)
 
 
+def was_refused(error: BaseException) -> bool:
+    """Whether the API answered that it has not done what it was asked: then it bills nothing.
+
+    An error event in the middle of a stream comes with status 200, and after an answer that was lost nobody knows.
+    """
+    return int(getattr(error, "status_code", None) or 0) >= 400
+
+
 def posture_of(kind: type[BaseException]) -> Posture:
     """The posture of the nearest class in `kind`'s own order of resolution; what nobody foresaw stops."""
     table = postures()

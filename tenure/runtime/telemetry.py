@@ -21,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 AGENT = "gen_ai.agent.name"
 OPERATION = "gen_ai.operation.name"
 MODEL = "gen_ai.request.model"
+RESPONSE_MODEL = "gen_ai.response.model"
 FINISH = "gen_ai.response.finish_reasons"
 INPUT_TOKENS = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
@@ -72,6 +73,11 @@ def span(name: str, run: str, carrier: Mapping[str, str], attributes: Attributes
     parent = trace.NonRecordingSpan(_context(run, carrier))
     with tracer().start_as_current_span(name, trace.set_span_in_context(parent), attributes=dict(attributes)) as made:
         yield made
+
+
+def event(name: str, attributes: Attributes) -> None:
+    """An event on the span that is open here."""
+    trace.get_current_span().add_event(name, dict(attributes))
 
 
 def past(name: str, run: str, carrier: Mapping[str, str], times: tuple[int, int], attributes: Attributes) -> None:

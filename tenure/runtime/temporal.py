@@ -28,6 +28,7 @@ TIER = SearchAttributeKey.for_keyword("TenureTier")
 FINGERPRINT = SearchAttributeKey.for_keyword("TenureFingerprint")
 PENDING = SearchAttributeKey.for_int("TenurePending")
 COST = SearchAttributeKey.for_float("TenureCostUsd")
+WORKFLOW_TASK = timedelta(seconds=6)  # a killed worker holds a workflow task at most this long
 ATTRIBUTES = (AGENT, TENANT, STATUS, STOP_REASON, TIER, FINGERPRINT, PENDING, COST)
 
 

@@ -40,7 +40,7 @@ class Embedded(Tenure):
         token = self.approvals.sign(asked, choice, by, keys.load(self.settings.home / "keys", by), note)
         verdict = await self.approvals.send(asked, token)
         if verdict is None or not verdict.accepted:
-            raise AnswerRefused(verdict.reason if verdict else "no worker looked at the answer within 10 s")
+            raise AnswerRefused(verdict.reason if verdict else "no worker looked at the answer in time")
         return verdict
 
     async def approve(self, request: Request | str, *, note: str = "") -> None:

@@ -24,9 +24,10 @@ ASKING = ("destructive", "privileged")  # effects that ask where no `trust` says
 class Case:
     """A call to be ruled on, and all that bears on it.
 
-    `level` (tenths) is what the run has, None where the agent has no `trust`; `cap` is the most that its parent leaves it.
-    `role_may` holds the patterns of the tools that the run's role may use, None where roles are not used. `taint` says why the
-    origin of an argument needs a person's look, `doubt` why the call itself does; empty: it does not.
+    `arguments` are what the tool would get, with its defaults where the call leaves one out (`ToolFacts.given`). `level` (tenths)
+    is what the run has, None where the agent has no `trust`; `cap` is the most that its parent leaves it. `role_may` holds the
+    patterns of the tools that the run's role may use, None where roles are not used. `taint` says why the origin of an argument
+    needs a person's look, `doubt` why the call itself does; empty: it does not.
     """
 
     tool: str

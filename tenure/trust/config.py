@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
@@ -13,7 +12,6 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -22,47 +20,9 @@ from tenure.errors import ConfigError
 from tenure.trust import level
 from tenure.trust.grammar import Permission, parse
 from tenure.trust.metrics import named
+from tenure.trust.rules import Rule, Step, rules_of
 from tenure.trust.terms import Approval, Terms
 from tenure.wire import Wire
-
-
-class Rule(BaseModel):
-    """When `metric` passes `threshold` (0 to 1), the level moves by `amount` (steps of 0.1).
-
-    `Rule("success_rate", 0.95, "increment", 0.1)`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    metric: str
-    threshold: Decimal = Field(ge=0, le=1)
-    action: Literal["increment", "decrement"]
-    amount: int  # tenths
-
-    def __init__(
-        self, metric: str, threshold: float, action: Literal["increment", "decrement"], amount: float, **more: Any
-    ) -> None:  # Any: refused by name
-        super().__init__(metric=metric, threshold=Decimal(str(threshold)), action=action, amount=amount, **more)  # type: ignore[call-arg]
-
-    @field_validator("amount", mode="before")
-    @classmethod
-    def _tenths(cls, value: object) -> int:
-        return level.read("amount", value)
-
-    @field_validator("metric")
-    @classmethod
-    def _known(cls, metric: str) -> str:
-        return named(metric).name
-
-
-class Step(Wire):
-    """A rule as the ledger follows it: `better` says which way of its metric is good. `threshold` is written as a decimal."""
-
-    metric: str
-    better: Literal["higher", "lower"]
-    threshold: Decimal
-    action: Literal["increment", "decrement"]
-    amount: int
 
 
 class Permit(Wire):
@@ -91,11 +51,17 @@ class Trust(BaseModel):
 
     `initial` is the level of an agent without history, `cap` the highest it may have. `permissions` maps a level to the calls that
     are allowed from it on, cumulatively: a call needs the lowest level that allows it, and above the agent's level a person is
-    asked; a tool that no level names is denied. `tool_rules` maps permissions to "deny" or "ask", whatever the level. `rules` say
-    when the level rises and falls, and `evidence` how much it takes to rise: "confident" wants so many judged runs that the rate is
-    hardly an accident, "point" takes the rate as it is. `approvals` maps permissions to what approving such a call takes: see
-    `Approval`; where several mean a call, the strictest of each counts, and two people for destructive and privileged tools are the
-    least. Levels are 0 to 1 in steps of 0.1. Keys may be written in camelCase. Raises ConfigError.
+    asked; a tool that no level names is denied, and what stands at several levels counts from the lowest. `tool_rules` maps
+    permissions to "deny" or "ask", whatever the level. `rules` say when the level rises and falls, and `evidence` how much it takes
+    to rise: "confident" wants so many judged runs that the rate is hardly an accident; "point", for trying things out, takes the
+    rate as it is, so that one good run may be enough to propose a step, at the earliest a day after the last change, as ever.
+    `approvals` maps permissions to what approving such a call takes: see `Approval`; where several mean a call, the strictest of
+    each counts, and two people for destructive and privileged tools are the least. Levels are 0 to 1 in steps of 0.1. Keys may be
+    written in camelCase.
+
+    The agent checks what its trust speaks of: `tool_rules` and `approvals` must name a tool that it has, because misspelt they
+    would protect nothing, and conditions an argument that the tool takes. `permissions` may name tools that are not there yet: they
+    grant nothing, and the worker says so when it starts. Raises ConfigError.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
@@ -143,6 +109,8 @@ class Trust(BaseModel):
             raise ConfigError(f"trust has no setting {key!r}" + (f": did you mean {near[0]!r}?" if near else ""))
         if "permissions" in told:
             told["permissions"] = _tiers(told["permissions"])
+        if "rules" in told:
+            told["rules"] = rules_of(told["rules"])
         for name in ("initial", "cap"):
             if name in told:
                 told[name] = level.read(f"trust.{name}", told[name])
@@ -168,13 +136,14 @@ class Trust(BaseModel):
                     raise ConfigError(
                         f"trust.tool_rules[{told!r}]: never {never}, because {other!r} {wider}s all of it"
                     )
-        for where, told in self._tiers_written:
+        for where, told in self.granting:
             for other, decision in self.tool_rules.items():
                 if decision == "deny" and _shadows(other, told):
                     raise ConfigError(f"{where}: {told!r} is never allowed, because tool_rules denies {other!r}")
 
     @property
-    def _tiers_written(self) -> list[tuple[str, str]]:
+    def granting(self) -> list[tuple[str, str]]:
+        """The permissions that let calls through, each with where it stands."""
         return [
             (f"trust.permissions[{level.shown(tier)}]", told)
             for tier, many in self.permissions.items()
@@ -182,10 +151,10 @@ class Trust(BaseModel):
         ]
 
     @property
-    def written(self) -> list[tuple[str, str]]:
-        """Every permission and rule as it was written, each with where it stands."""
+    def restricting(self) -> list[tuple[str, str]]:
+        """Those that deny a call, ask about it, or say who approves it."""
         told = [("trust.tool_rules", told) for told in self.tool_rules]
-        return [*self._tiers_written, *told, *(("trust.approvals", told) for told in self.approvals)]
+        return told + [("trust.approvals", told) for told in self.approvals]
 
     def permits(self, tool: str) -> list[Permit]:
         """From which level on calls of `tool` are allowed, the lowest first."""

@@ -125,11 +125,14 @@ def fall(evidence: Evidence, rules: Iterable[Step]) -> tuple[Step, str] | None:
     steps = _largest_first(rules, "decrement")
     judged = list(evidence.judged.values())
     if steps and _is_burst([at for at, one in enumerate(judged) if not one.good]):
-        return steps[0], f"{LAST_FAILED} of {LAST} judged runs in a row failed"
+        return steps[0], f"{LAST_FAILED} of {min(LAST, len(judged))} judged runs in a row failed"
     if steps and _is_burst([one.place for one in evidence.faults.values() if one.by == "census"]):
-        return steps[0], f"{LAST_FAILED} of {LAST} finished runs in a row failed"
+        return steps[
+            0
+        ], f"{LAST_FAILED} of {min(LAST, max(evidence.finished, LAST_FAILED))} finished runs in a row failed"
     near, among = worst(evidence)
-    told = ((rule, _passed(rule, judged) or _blamed(rule, near, among)) for rule in steps)
+    last = next(reversed(evidence.faults), "")
+    told = ((rule, _passed(rule, judged) or _blamed(rule, near, among, last)) for rule in steps)
     return next(((rule, why) for rule, why in told if why), None)
 
 
@@ -290,10 +293,12 @@ def _passed(rule: Step, judged: Iterable[Judged]) -> str:
     return f"{rule.metric} is {share:.2f} over {len(told)} judged runs, the rule says {rule.threshold}"
 
 
-def _blamed(rule: Step, near: int, among: int) -> str:
-    """The same for faults."""
-    enough = near and Fraction(near, among) >= _tolerates(rule)
-    return f"{near} of {among} finished runs were found at fault" if enough else ""
+def _blamed(rule: Step, near: int, among: int, last: str) -> str:
+    """The same for faults, the newest of which is named."""
+    if not near or Fraction(near, among) < _tolerates(rule):
+        return ""
+    share = f"among {among} that is {near / among:.2f}, the rule says {rule.threshold}"
+    return f"{near} runs were found at fault, the last {last}: {share}"
 
 
 def _is_against(rule: Step, word: Judged) -> bool:

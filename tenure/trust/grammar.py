@@ -8,7 +8,7 @@
 
 Rules of this file: pure. A condition is true, false or, where the argument is missing or of another kind than the literal, neither.
 What allows needs every condition to be true; what denies or asks applies unless one is false. So nothing is gained by leaving an
-argument out.
+argument out. An argument that has a default is never left out: whoever asks here puts it in (`ToolFacts.given`).
 """
 
 from __future__ import annotations

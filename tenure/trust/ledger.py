@@ -69,7 +69,10 @@ class Proposal(Wire):
 
 
 class Change(Wire):
-    """What happened to the level, or nearly did. `by` holds the people who answered."""
+    """What happened to the level, or nearly did. `by` holds the people who answered.
+
+    `epoch` is that of the ledger after it, `asked` how many proposals there were by then.
+    """
 
     at: int
     kind: Moved | Ended
@@ -78,6 +81,8 @@ class Change(Wire):
     why: str
     by: list[str] = Field(default_factory=list[str])
     fingerprint: str = ""
+    epoch: int = 0
+    asked: int = 0
 
 
 class Ledger(Wire):
@@ -167,6 +172,8 @@ def ask_back(ledger: Ledger, policy: Policy, kind: Literal["restore", "carry"], 
     to = min(ledger.earned, policy.cap)
     if ledger.proposal is not None or ledger.severe != (kind == "restore"):
         return ledger
+    if kind == "restore" and ledger.incidents:
+        why = f"{why}; it was taken after an incident in run {ledger.incidents[-1]}"
     if kind == "carry" and (to <= ledger.level or fall(ledger.evidence, policy.rules) is not None):
         return ledger
     return _asked(ledger, kind, to, why, at)
@@ -193,6 +200,13 @@ def settle(ledger: Ledger, proposal: Proposal, choice: str, by: Sequence[str], n
 def withdraw(ledger: Ledger, why: str, at: int) -> Ledger:
     """The proposal dies: what it rested on is no longer so."""
     return ledger if ledger.proposal is None else _ended(ledger, "withdrawn", why, at)
+
+
+def shown(change: Change) -> str:
+    """A change in words: what happened, from where to where, who signed it."""
+    signed = f", signed by {' and '.join(change.by)}" if change.by else ""
+    moved = f"{level.shown(change.before)} → {level.shown(change.after)}" if change.before != change.after else ""
+    return " ".join(part for part in (change.kind, moved) if part) + signed
 
 
 def level_for(ledger_level: int, ledger_fingerprint: str, fingerprint: str, initial: int) -> int:
@@ -292,7 +306,8 @@ def _changed(ledger: Ledger, kind: Moved, to: int, why: str, at: int, by: Sequen
 
 
 def _told(ledger: Ledger, change: Change) -> Ledger:
-    return _with(ledger, changes=[*ledger.changes, change])
+    told = change.model_copy(update={"epoch": ledger.epoch, "asked": ledger.asked})
+    return _with(ledger, changes=[*ledger.changes, told])
 
 
 def _with(ledger: Ledger, **fields: Any) -> Ledger:  # Any: fields of the ledger

@@ -7,6 +7,7 @@ that defines the agent. It runs in the worker, on recorded values, and must be p
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -28,6 +29,7 @@ class Outcome:
 
 
 Counts: TypeAlias = Callable[[Outcome], bool]
+BETTER = ("higher", "lower")
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,16 @@ METRICS: dict[str, Metric] = {}
 
 
 def metric(name: str, *, better: Literal["higher", "lower"] = "higher") -> Callable[[Counts], Counts]:
-    """Define a metric. Raises ConfigError when another function has the name."""
+    """Define a metric: a plain function of one Outcome. Raises ConfigError, also when another function has the name."""
+    if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]  # `@metric` without brackets gives the function
+        raise ConfigError(f"metric {name!r:.80}: write its name, as in @metric('fast')")
+    if better not in BETTER:
+        raise ConfigError(
+            f"metric {name!r}: better={better!r:.80} must be 'higher' or 'lower': which share is the good one"
+        )
 
     def define(counts: Counts) -> Counts:
+        _check(name, counts)
         known = METRICS.get(name)
         if known is not None and _written(known.counts) != _written(counts):
             raise ConfigError(f"metric {name!r} is defined twice: give one another name")
@@ -55,12 +64,12 @@ def metric(name: str, *, better: Literal["higher", "lower"] = "higher") -> Calla
     return define
 
 
-def named(name: str) -> Metric:
+def named(name: object) -> Metric:
     """The metric of that name. Raises ConfigError with the nearest name."""
-    if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, 1)
+    if not isinstance(name, str) or name not in METRICS:
+        near = difflib.get_close_matches(str(name), METRICS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(METRICS))}"
-        raise ConfigError(f"trust.rules: metric {name!r}: {hint}")
+        raise ConfigError(f"trust.rules: metric {name!r:.80}: {hint}")
     return METRICS[name]
 
 
@@ -74,6 +83,23 @@ def _counts(of: Metric, run: Outcome) -> bool:
         return bool(of.counts(run))
     except Exception:  # noqa: BLE001  # a user's function: what it cannot read speaks against the agent, or failures go uncounted
         return of.better == "lower"
+
+
+def _check(name: str, counts: Counts) -> None:
+    """What is not a number of runs would be true of every run: a coroutine is, and so is a generator."""
+    for one in (counts, getattr(counts, "__call__", None)):  # noqa: B004  # also an object that is called, whose method it is
+        if any(
+            told(one) for told in (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+        ):
+            raise ConfigError(
+                f"metric {name!r}: it must be a plain function that returns a bool, not async and no generator"
+            )
+    try:
+        inspect.signature(counts).bind(object())
+    except TypeError as error:
+        raise ConfigError(f"metric {name!r}: it is called with one argument, the Outcome of a run ({error})") from error
+    except ValueError:
+        return  # a builtin without a signature: what it cannot read speaks against the agent
 
 
 def _written(counts: Counts) -> tuple[str, str]:

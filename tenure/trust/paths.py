@@ -49,14 +49,25 @@ def select(value: Json, path: str) -> list[Json]:
 
 def check(path: str, schema: JsonObject) -> None:
     """Raise ConfigError unless a value of this JSON schema can have something at `path`; where it is free, all can be."""
+    steps = parse(path)
+    if found := dead_end(steps, schema):
+        at, places = found
+        before = "the result"
+        for step in steps[:at]:
+            before = f"`{step}`" if step != EACH else f"an element of {before}"
+        raise ConfigError(f"{path!r}: {before} {_told(steps[at], places)}")
+
+
+def dead_end(steps: Steps, schema: JsonObject) -> tuple[int, list[JsonObject]] | None:
+    """Which of the steps leads nowhere in a value of this JSON schema, and the plain schemas that have no such step."""
     defs: JsonObject = schema.get("$defs", {})
-    places, before = [schema], "the result"
-    for step in parse(path):
+    places: list[Json] = [schema]
+    for at, step in enumerate(steps):
         plain = [one for place in places for one in _alternatives(place, defs)]
         places = [below for place in plain for below in _below(place, step)]
         if not places:
-            raise ConfigError(f"{path!r}: {before} {_told(step, plain)}")
-        before = f"`{step}`" if step != EACH else f"an element of {before}"
+            return at, plain
+    return None
 
 
 def _inside(value: Json, step: str) -> list[Json]:

@@ -16,12 +16,16 @@ IDLE = 3600_000  # milliseconds without a word after which a ledger rests; the n
 
 
 class ReadOn(Wire):
-    """Read what came after outcome number `after`; `fresh`: the ledger has just begun, and wants what was kept of it."""
+    """Read what came after outcome number `after`; `fresh`: the ledger has just begun, and wants what was kept of it.
+
+    `level` is the one it has, in tenths: it wants to know of a lower one.
+    """
 
     tenant: str
     agent: str
     after: int = 0
     fresh: bool = False
+    level: int = 0
 
 
 class Heard(Wire):

@@ -77,10 +77,10 @@ class Sinks:
     def _doubts(self, name: str, value: Json, known: Covers) -> Iterator[str]:
         if self._is_sink(name):
             for leaf in self._strangers(name, value, known):
-                yield f"{name}={_cut(leaf)} of {self.tool} comes from untrusted text"
+                yield f"{name}={_cut(leaf)} of {self.tool} is not found in trusted text"
         else:
             for found in self._addresses(name, value, known):
-                yield f"{name} of {self.tool} holds {_cut(found)}, which comes from untrusted text"
+                yield f"{name} of {self.tool} holds {_cut(found)}, which is not found in trusted text"
 
     def _strangers(self, name: str, value: Json, known: Covers) -> list[Json]:
         """The leaves that come neither from `known` nor from the schema."""

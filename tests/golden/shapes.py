@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from temporalio.client import WorkflowHandle
+
 from tenure import Agent, ToolContext, tool
 from tenure.client import RunHandle
 from tenure.hooks import Hold, Modify, Reject, Rewrite, ToolCall
@@ -21,6 +23,7 @@ from tenure.runtime.store import effects
 from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import Reply, overloaded, pause, refusal, slow, text, tool_use
+from tests.golden import trusted
 from tests.waiting import eventually, one_pending
 
 FOLDER = Path(__file__).parent / "histories"
@@ -89,8 +92,16 @@ POLICED = Agent(
 HELD = Agent(name="keeper", on_response=lambda answer: Hold("look at it"))
 THRIFTY = Agent(name="keeper", tools=[price, mail, note_down], rate_limits={"mail": "1/hour", "note_down": "1/s"})
 FITTED = Agent(name="keeper", tools=[look], context_window=2_000)
-AGENTS = {"policed": POLICED, "held": HELD, "thrifty": THRIFTY, "fitted": FITTED}
-Play = Callable[[Embedded], Awaitable[RunHandle]]
+TRUST = ("gated", "halted", "ledger-raised", "ledger-fallen")
+AGENTS = {
+    "policed": POLICED,
+    "held": HELD,
+    "thrifty": THRIFTY,
+    "fitted": FITTED,
+    **dict.fromkeys(TRUST, trusted.TRUSTED),
+}
+SHORT = ("continued", "ledger-fallen")  # shapes that continue as new, which other histories are too short for
+Play = Callable[[Embedded], Awaitable[RunHandle | WorkflowHandle[Any, Any]]]
 
 
 async def _plain(system: Embedded) -> RunHandle:
@@ -184,13 +195,32 @@ SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude
         _plain,
     ),
     "fitted": (_long_winded, _plain),
+    "gated": (
+        [
+            tool_use("find", name="ann"),
+            [tool_use("close_order", order="order-of-ann"), tool_use("close_order", order="order-of-bob")],
+            tool_use("refund", order="order-of-ann", amount=50),
+            text("done"),
+        ],
+        trusted.gated,
+    ),
+    "halted": (
+        [
+            slow(tool_use("close_order", order="order-of-ann"), 1.0),
+            slow(tool_use("close_order", order="order-of-ann"), 1.0),
+            text("done"),
+        ],
+        trusted.halted,
+    ),
+    "ledger-raised": (lambda body: text("done"), trusted.raised),
+    "ledger-fallen": (lambda body: text("done"), trusted.fallen),
 }
 
 
 async def record(name: str) -> None:
     """Play one shape and keep its history, or the histories of all its continuations."""
     script, play = SHAPES[name]
-    limit = 20 if name == "continued" else 4096
+    limit = 20 if name in SHORT else 4096
     server = await start_server(flags=["--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={limit}"])
     try:
         async with embedded(AGENTS.get(name, keeper), claude=script, server=server) as system:
@@ -202,7 +232,7 @@ async def record(name: str) -> None:
         await server.shutdown()
 
 
-async def _keep(system: Embedded, handle: RunHandle, name: str) -> None:
+async def _keep(system: Embedded, handle: RunHandle | WorkflowHandle[Any, Any], name: str) -> None:
     runs = [run async for run in system.temporal.list_workflows(f"WorkflowId = '{handle.id}'")]
     for number, run in enumerate(sorted(runs, key=lambda run: run.start_time)):
         history = await system.temporal.get_workflow_handle(handle.id, run_id=run.run_id).fetch_history()

@@ -21,7 +21,9 @@ REGISTRY, APPROVER = "tenure/runtime/approving.py", "tenure/approvals/approvers.
 REQUESTS, ASK, CARD = "tenure/runtime/store/approvals.py", "workflows/ask.py", "workflows/approval.py"
 NO_FORGERY = (f"{FORGERY}::test_no_forgery_counts_each_is_recorded_and_a_genuine_answer_still_does",)
 ONCE = "tests/unit/test_answered_once.py"
-CARDS = "tests/unit/test_cards.py"
+CARDS, INBOX = "tests/unit/test_cards.py", "tests/unit/test_inbox.py"
+UNREADABLE = "tests/unit/test_unreadable_answers.py"
+CARRIED = "tests/scenarios/test_carried.py"
 MACHINE = "tests/unit/test_gate_machine.py"
 
 
@@ -37,21 +39,21 @@ MUTANTS = (
     permit("permit: fence", "if standing.fence > job.ask.fence:", "if False:"),
     permit("permit: denial", "        case Deny(reason=why):\n            return Stale(why, standing)", "        case Deny():\n            return None"),
     permit("permit: ask", 'return Stale(f"{why}; {missing}", standing) if missing else None', "return None"),
-    permit("permit: same run", "asked.workflow != job.workflow or ", ""),
+    permit("permit: same run", "(asked.workflow, asked.tenant) != (job.workflow, job.run.tenant) or ", ""),
     permit("permit: card looked up", " or not _is_about(asked, job):", ":"),
-    permit("permit: card unaltered", " or not _is_bound(asked):", ":"),
+    Mutant("approved: request unaltered", REGISTRY, " and _is_bound(asked) else None", " else None", (SECOND,)),
     permit("permit: kind", "asked.kind is not Kind.TOOL_CALL or ", ""),
-    permit("permit: epoch", "asked.epoch != job.ask.fence or ", ""),
+    permit("permit: epoch", " or asked.epoch != job.ask.fence:", ":"),
     permit("permit: payload", "== made for one in calls)", "!= '' for one in calls)"),
     permit("permit: place in the run", 'job.seq])  # text: to Python 1 and True are equal\n    return any(canonical([one.get("tool"), one.get("arguments"), one.get("row")])', '0])\n    return any(canonical([one.get("tool"), one.get("arguments"), 0])'),
-    permit("permit: different people", "    people = {\n        name for token in approvals.approvals_of(db, asked.id) for name in _approver(db, root, token, asked, job, terms)\n    }", "    people = [\n        name for token in approvals.approvals_of(db, asked.id) for name in _approver(db, root, token, asked, job, terms)\n    ]"),
+    Mutant("approved: different people", REGISTRY, "    return {\n        name\n        for token in approvals.approvals_of(db, asked.id)\n        for name in _approved(db, root, token, asked, roles, user)\n    }", "    return [name for token in approvals.approvals_of(db, asked.id) for name in _approved(db, root, token, asked, roles, user)]", (SECOND,)),
     Mutant("refused approves not", REQUESTS, "WHERE request = ? AND accepted = 1 AND token <> ''", "WHERE request = ? AND token <> ''", (SECOND,)),
-    permit("permit: signature now", "    except AnswerRefused:\n        return []", "    except AnswerRefused:\n        return [answers.read(token, key).principal]"),
-    permit("permit: live approver", "        approving.approver(db, root, answer.principal, job.run.tenant, terms.roles)\n", ""),
-    permit("permit: roles", "job.run.tenant, terms.roles)", "job.run.tenant, [])"),
-    permit("permit: own run", "and not is_same(answer.principal, job.run.user)", ""),
-    permit("permit: verdict", 'approves = answer.verdict == "approve" and', "approves ="),
-    permit("permit: fits the request", "        answers.check(answer, asked, signer, min(answer.exp * 1000 - 1, asked.deadline))  # in time when it was verified\n", ""),
+    Mutant("approved: signature now", REGISTRY, "        approver(db, root, answer.principal, asked.tenant, roles)\n    except AnswerRefused:\n        return []", "        approver(db, root, answer.principal, asked.tenant, roles)\n    except AnswerRefused:\n        return [answers.read(token, key).principal]", (SECOND,)),
+    Mutant("approved: live approver", REGISTRY, "        approver(db, root, answer.principal, asked.tenant, roles)\n", "", (SECOND,)),
+    Mutant("approved: roles", REGISTRY, "approver(db, root, answer.principal, asked.tenant, roles)", "approver(db, root, answer.principal, asked.tenant, [])", (SECOND,)),
+    Mutant("approved: own run", REGISTRY, " and not is_same(answer.principal, user)", "", (SECOND,)),
+    Mutant("approved: verdict", REGISTRY, 'approves = answer.verdict == "approve" and', "approves =", (SECOND,)),
+    Mutant("approved: fits the request", REGISTRY, "        answers.check(answer, asked, by, min(answer.exp * 1000 - 1, asked.deadline))  # in time when it was verified\n", "", (SECOND,)),
     permit("permit: quorum", 'return "" if len(people) >= needed', 'return "" if people'),
     permit("permit: quorum shown", "needed = max(asked.quorum, terms.quorum)", "needed = terms.quorum"),
     permit("permit: quorum now", "needed = max(asked.quorum, terms.quorum)", "needed = asked.quorum"),
@@ -75,7 +77,8 @@ MUTANTS = (
     Mutant("read: permit", ACT, "        if stale is not None or not limits:\n            return stale\n        return await self.to.store.transact(lambda db: permit(db, job, self.to.root) or _take(db, job))", "        if not limits:\n            return None\n        return await self.to.store.transact(lambda db: _take(db, job))", (SECOND,)),
     Mutant("decide: halt", "activities/decide.py", "            if held.halted:\n", "            if False:\n", (RESTRICTIONS,)),
     answer("verify: signature", 'payload = jwt.api_jws.decode(token, key, algorithms=["EdDSA"])', 'payload = jwt.api_jws.decode(token, options={"verify_signature": False})'),
-    answer("verify: kind of token", "if header.get(\"typ\") != TYPE or header.get(\"alg\") != \"EdDSA\":", "if False:"),
+    Mutant("verify: form of an answer", ANSWER, "    if why := unlike(token):\n        raise AnswerRefused(why)\n", "", (INBOX,)),
+    answer("verify: algorithm", 'if header.get("alg") != "EdDSA":', "if False:"),
     answer("verify: in own name", "yield gates or answer.principal == name,", "yield True,"),
     answer("verify: digest", "yield answer.digest == request.digest,", "yield True,"),
     answer("verify: request", "yield answer.request == request.id,", "yield True,"),
@@ -105,6 +108,15 @@ MUTANTS = (
     Mutant("ask: jti once", ASK, "if not verdict.accepted or verdict.jti in self._mail.jtis:", "if not verdict.accepted:", (ONCE,)),
     Mutant("ask: different people", ASK, "if verdict.principal not in asking.approvals:", "if True:", (ONCE,)),
     Mutant("ask: quorum", ASK, "if len(asking.approvals) < request.quorum:", "if False:", (ONCE,)),
+    Mutant("ask: form of an answer", ASK, "why, inbox = unlike(sent), self._mail.inbox", 'why, inbox = "", self._mail.inbox', (INBOX,)),
+    Mutant("ask: room", ASK, "elif len(inbox) < INBOX_MOST and sum(map(len, inbox)) < INBOX_LIMIT:", "elif True:", (INBOX,)),
+    Mutant("ask: room for many", ASK, "elif len(inbox) < INBOX_MOST and sum", "elif sum", (INBOX,)),
+    Mutant("ask: room for long ones", ASK, " and sum(map(len, inbox)) < INBOX_LIMIT:", ":", (INBOX,)),
+    Mutant("ask: end in a flood", ASK, "return settled or _expired(request)  #", "return settled  #", (INBOX,)),
+    Mutant("unreadable rows", REQUESTS, "        except ValidationError:\n            continue\n", "        except ZeroDivisionError:\n            continue\n", (UNREADABLE,)),
+    Mutant("carried: retried", "workflows/carry.py", " and info.attempt == 1", "", (CARRIED,)),
+    Mutant("carried: cron", "workflows/carry.py", " and not info.cron_schedule", "", (CARRIED,)),
+    Mutant("carried: by a client", "workflows/carry.py", "info.continued_run_id is not None and ", "", (CARRIED,)),
     Mutant("asked too much", VERIFY, "return asked >= ASKS_PER_APPROVER_HOUR * max(len(people), 1)", "return False", (f"{TERMS}::test_approvers_who_are_asked_too_much_are_asked_later",)),
     Mutant("asks of a run", CARD, "if run.asks >= ASKS_PER_RUN and turn.request is None:", "if False:", (f"{TERMS}::test_a_run_that_asks_on_and_on_is_parked_until_somebody_looks_at_it",)),
     Mutant("card: same terms", CARD, "if asks and terms_of(run.agent.tools[call.tool], call.arguments) == terms:", "if asks:", (CARDS,)),

@@ -18,6 +18,7 @@ from tests.mutations.mutant import (
 CHECKS, GRAMMAR, GATE = "tenure/trust/checks.py", "tenure/trust/grammar.py", "workflows/gate.py"
 FOLD, TERMS, RULING = "tenure/trust/restrictions.py", "tenure/trust/terms.py", "tenure/trust/ruling.py"
 LEVEL = f"{PROPERTIES}::test_the_level_of_a_run_is_the_lowest_of_its_agents_its_parents_and_an_operators"
+KNOWN, DEFAULTS, SPEAKS = "tenure/trust/known.py", ("tests/unit/test_defaults.py",), ("tests/unit/test_known.py",)
 GRAMMAR_TESTS = ("tests/unit/test_grammar.py", "tests/unit/test_cedar.py")
 
 
@@ -68,7 +69,14 @@ MUTANTS = (
     gate("gate: taint", "        taint=taint,\n"),
     gate("gate: doubt", "        doubt=doubt,\n"),
     gate("gate: rules", "        rules=facts.rules,\n"),
-    gate("gate: terms' conditions", "if parse(told.permission).restricts(arguments)", "if parse(told.permission).allows(arguments)"),
+    gate("gate: terms' conditions", "if parse(told.permission).restricts(facts.given(arguments))", "if parse(told.permission).allows(facts.given(arguments))"),
+    Mutant("gate: defaults", GATE, "arguments=facts.given(arguments)", "arguments=arguments", DEFAULTS),
+    Mutant("gate: terms' defaults", GATE, "restricts(facts.given(arguments))", "restricts(arguments)", DEFAULTS),
+    Mutant("what is given beats a default", "tenure/run.py", "{**self.defaults, **arguments}", "{**arguments, **self.defaults}", DEFAULTS),
+    Mutant("what must be given has no default", KNOWN, " and name not in required}", "}", DEFAULTS),
+    Mutant("what denies names a tool", KNOWN, "    check_tools(where, [pattern], schemas)\n", "", SPEAKS),
+    Mutant("what grants names an argument", KNOWN, "if found and all(found):", "if False:", SPEAKS),
+    Mutant("what denies names an argument", KNOWN, 'if strange := next(filter(None, found), ""):', 'if strange := "":', SPEAKS),
     Mutant("unknown outcome asks", GATE, "if same_call in run.unknown:", "if False:", ("tests/scenarios/test_durability.py", "tests/scenarios/test_in_doubt.py", "tests/scenarios/test_reviewed.py")),
     Mutant("edited call asks", GATE, '"a person has edited this call" if index in turn.edited else ""', '""',
            ("tests/scenarios/test_terms.py::test_an_edit_is_another_call_which_is_asked_about_anew",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tenure import Agent, tool
+from tenure.approvals.answer import read
 from tenure.approvals.digest import request_digest
 from tenure.approvals.request import Kind, Request
 from tenure.errors import AnswerRefused, BadInput, ConfigError
@@ -152,9 +154,44 @@ async def test_a_mistake_in_an_edit_is_one_line(tmp_path: Path, typed: str, said
     assert told.stderr.count("\n") == 1
 
 
-async def test_an_edit_may_stand_in_a_file(tmp_path: Path) -> None:
-    from tenure.approvals.answer import read
+async def test_an_edit_names_the_arguments_that_change_and_the_whole_call_is_shown(tmp_path: Path) -> None:
+    asked = {"to": "bob", "amount": 900, "items": {"a": 1}}
+    request = stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": asked})
+    told = await at(tmp_path)("approve", request.id, "--print", "--edit", '{"amount": 40, "items": {"b": 2}}')
+    answer = read(told.stdout.strip(), keys.load(tmp_path / "keys", "operator").public_key())
+    assert answer.edit == {"to": "bob", "amount": 40, "items": {"b": 2}}
+    assert 'refund(to="bob", amount=40, items={"b": 2})\ninstead of refund(to="bob", amount=900, ' in told.stderr
 
+
+@pytest.mark.parametrize("typed", ['{"amount": 900}', "{}", '{"to": "bob", "amount": 9e2}'])
+async def test_an_edit_that_changes_nothing_is_no_edit(tmp_path: Path, typed: str) -> None:
+    asked = {"to": "bob", "amount": 900}
+    stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": asked})
+    told = await at(tmp_path)("approve", "req-1", "--print", "--edit", typed)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert told.stderr.endswith("nothing is changed, req-1 asks for just that: approve it instead\n")
+
+
+async def test_true_is_another_argument_than_one(tmp_path: Path) -> None:
+    stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {"amount": 1}})
+    assert (await at(tmp_path)("approve", "req-1", "--print", "--edit", '{"amount": true}')).exit_code == 0
+
+
+async def test_a_printed_token_stands_alone_and_says_beside_it_where_it_goes(tmp_path: Path) -> None:
+    request = stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {"to": "bob\x9b2K"}})
+    told = await at(tmp_path)("approve", request.id, "--print")
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", told.stdout)
+    said, when, url, how = told.stderr.splitlines()
+    assert said == r'It says approve to req-1: refund(to="bob\x9b2K")'
+    assert when == "Within 15 minutes, paste it in the Temporal UI, on the page of the run:"
+    assert url.endswith("/namespaces/default/workflows/acme:run:desk:1")
+    assert how == 'More Actions, Send a Signal (or an Update): `answer`, with "TOKEN" in double quotes as JSON.'
+    document = json.loads((await at(tmp_path)("approve", request.id, "--print", "--json")).stdout)
+    assert (document["request"], document["url"]) == ("req-1", url)
+    assert read(document["token"], keys.load(tmp_path / "keys", "operator").public_key()).verdict == "approve"
+
+
+async def test_an_edit_may_stand_in_a_file(tmp_path: Path) -> None:
     request = stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {"amount": 1}})
     (tmp_path / "edit.json").write_text('{"amount": 40}')
     told = await at(tmp_path)("approve", request.id, "--print", "--edit", f"@{tmp_path}/edit.json")

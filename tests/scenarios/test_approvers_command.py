@@ -96,6 +96,7 @@ async def test_somebody_who_was_revoked_is_added_again_on_purpose(home: Path) ->
         ("add Bob", "principal 'Bob': must match"),
         ("add ../bob", "principal '../bob': must match"),
         ("add root", "'root' is the root key's own name"),
+        ("add bob --role fin,ance", "role 'fin,ance': must be a word or words, without blanks around it or commas"),
         ("add bob --tenant a/b", "tenant 'a/b': must match"),
         ("add bob --key abc", "'abc' is no Ed25519 public key: 32 bytes in base64url are wanted"),
         ("add bob --key-file nowhere.pem", "no key at nowhere.pem: No such file or directory"),

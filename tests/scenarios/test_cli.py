@@ -199,7 +199,7 @@ async def test_one_approval_of_two_says_who_is_missing_and_how(tenure: Tenure, s
     waiting = (await tenure("show", run)).stdout
     assert "waiting" in waiting
     assert "0 of 2 approvals" in waiting
-    first = await tenure("approve", request[:9], "--note", "checked")
+    first = await tenure("approve", request[:10], "--note", "checked")
     assert first.exit_code == 0
     assert f"1 more must approve: tenure approve {request} --as reviewer" in first.stdout
     assert "1 so far: operator" in (await tenure("pending")).stdout
@@ -282,7 +282,7 @@ async def test_a_run_that_is_over_cannot_be_cancelled(tenure: Tenure, system: Em
         ("show nothing-like-it", "no run 'nothing-like-it'"),
         ("show default:run:clerk:never", "no run 'default:run:clerk:never'"),
         ("cancel default:run:clerk:never", "Temporal knows no such run"),
-        ("approve req-none", "no request 'req-none'"),
+        ("approve req-nothing", "no request 'req-nothing'"),
         ("run clerk hello --state [1]", "--state '[1]': must be a JSON object"),
         ("run clerk hello --state {", "--state '{' is no JSON"),
         ("run a/b hello", "agent 'a/b': must match"),

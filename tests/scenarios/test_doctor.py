@@ -17,13 +17,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 
 from tenure import Agent
+from tenure.approvals.approvers import Approver, encode_key
 from tenure.cli import main
 from tenure.cli.checks import CHECKS
-from tenure.runtime import keys
+from tenure.runtime import approving, keys
 from tenure.runtime.store import Store, agents, approvers
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import api_error
@@ -178,9 +180,9 @@ async def test_agents_here_are_compared_with_those_served(system: Embedded, tmp_
 async def test_a_worker_that_fell_silent_and_a_model_without_a_price_are_seen(tmp_path: Path) -> None:
     store, now = Store.open(f"sqlite://{tmp_path}/tenure.db"), round(time.time() * 1000)
     announced: list[tuple[Any, ...]] = [
-        ("clerk", "aaaaaaaaaaaa", "w1", json.dumps({"model": "claude-none"}), "", now),
-        ("clerk", "bbbbbbbbbbbb", "w2", json.dumps({"model": "claude-haiku-5-5"}), "", now),
-        ("scribe", "cccccccccccc", "w3", "{}", "", now - 300_000),
+        ("clerk", "aaaaaaaaaaaa", "w1", json.dumps({"model": "claude-none"}), "", "tenure", now),
+        ("clerk", "bbbbbbbbbbbb", "w2", json.dumps({"model": "claude-haiku-5-5"}), "", "tenure", now),
+        ("scribe", "cccccccccccc", "w3", "{}", "", "tenure", now - 300_000),
     ]
     await store.transact(lambda db: agents.announce(db, *announced[2]))
     silent = checks(await doctor(tmp_path, "--json"))["agents"]
@@ -217,6 +219,25 @@ async def test_approvers_the_root_key_does_not_vouch_for_are_named(tmp_path: Pat
         "is no Ed25519 public key"
         in checks(await doctor(tmp_path, "--json", TENURE_APPROVER_ROOT="x"))["approvers"]["told"]
     )
+
+
+async def test_a_gateway_is_nobody_who_approves(tmp_path: Path) -> None:
+    keys.make_local(tmp_path / "keys")
+    root, store = keys.load(tmp_path / "keys", "root"), Store.open(f"sqlite://{tmp_path}/tenure.db")
+
+    async def told_of(name: str, gateway: bool) -> tuple[str, str]:
+        public = encode_key(Ed25519PrivateKey.generate().public_key()) if name != "zoe" else ""
+        person = Approver(principal=name, key=public, gateway=gateway)
+        await store.transact(lambda db: approving.enter(db, root, person, 1, "a test"))
+        found = checks(await doctor(tmp_path, "--json"))["approvers"]
+        return found["status"], found["told"]
+
+    assert await told_of("ann", False) == ("warning", "1 vouched for by the root key: ann")
+    assert await told_of("zoe", False) == ("warning", "2 vouched for by the root key: ann, zoe; without a key: zoe")
+    assert await told_of("web", True) == ("ok", "2 vouched for by the root key: ann, zoe; gateway web")
+    await store.transact(lambda db: approvers.revoke(db, "ann", 2))
+    assert await told_of("web2", True) == ("warning", "1 vouched for by the root key: zoe; gateway web, web2")
+    store.close()
 
 
 async def test_a_real_request_is_made_only_when_asked_for(system: Embedded) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -14,10 +15,11 @@ from click.testing import CliRunner, Result
 from tenure import Agent, tool
 from tenure.cli import main
 from tenure.errors import BadInput, NotFound, StoreUnavailable
-from tenure.runtime.store import verdicts
+from tenure.runtime.store import ledgers, verdicts
 from tenure.testing import Embedded, embedded
 from tenure.testing.messages_api import Json
 from tenure.testing.scripted_claude import text, tool_use
+from tenure.trust.ledger import Ledger
 from tests.waiting import eventually
 
 
@@ -28,6 +30,7 @@ async def wait() -> None:
 
 
 clerk, scribe = Agent(name="clerk", tools=[wait]), Agent(name="scribe")
+trusted = Agent(name="trusted", tools=[wait], trust={"initial": 0.3, "permissions": {0.1: ["wait"]}})
 
 
 def script(body: Json) -> Any:
@@ -37,7 +40,7 @@ def script(body: Json) -> Any:
 
 @pytest.fixture(scope="module")
 async def system() -> AsyncGenerator[Embedded]:
-    async with embedded(clerk, scribe, claude=script) as made:
+    async with embedded(clerk, scribe, trusted, claude=script) as made:
         yield made
 
 
@@ -45,9 +48,9 @@ async def done(system: Embedded, agent: Agent = clerk, **options: Any) -> str:
     return (await agent.run("Do it.", client=system, **options)).id
 
 
-async def typed(system: Embedded, *words: str) -> Result:
+async def typed(system: Embedded, *words: str, command: str = "feedback") -> Result:
     env = {"TENURE_HOME": str(system.settings.home), "TEMPORAL_ADDRESS": "127.0.0.1:1", "COLUMNS": "80"}
-    return await asyncio.to_thread(CliRunner(env=env).invoke, main, ["feedback", *words])
+    return await asyncio.to_thread(CliRunner(env=env).invoke, main, [command, *words])
 
 
 async def test_several_sources_judge_a_run_and_each_may_change_its_mind(system: Embedded) -> None:
@@ -82,8 +85,8 @@ async def test_what_cannot_be_kept_is_named(system: Embedded) -> None:
     run = await done(system)
     with pytest.raises(NotFound, match="no run 'default:run:clerk:never'"):
         await system.feedback.give("default:run:clerk:never", True)
-    with pytest.raises(NotFound, match="no run 'never'"):
-        await system.feedback.of("never")
+    with pytest.raises(NotFound, match="no run 'never-heard-of'"):
+        await system.feedback.of("never-heard-of")
     with pytest.raises(NotFound, match="no run 'default:run:clerk:never'"):
         await system.feedback.of("default:run:clerk:never")
     with pytest.raises(BadInput, match=r"a note of 8,001 characters: at most 8,000"):
@@ -100,7 +103,7 @@ async def test_the_command_judges_as_the_user_who_types(system: Embedded) -> Non
     run = await done(system)
     last = run.rpartition(":")[2]
     told = await typed(system, last)
-    assert told.stdout == f"nobody has judged this run: tenure feedback {last} good|bad\n"
+    assert told.stdout == f"nobody has judged this run: tenure feedback {last} good|bad|unsafe\n"
     told = await typed(system, last, "good", "--note", "the right [ticket]")
     assert (told.exit_code, told.stderr) == (0, "")
     assert told.stdout.startswith(f"{run}\n  good  by person:{getpass.getuser()}, ")
@@ -129,6 +132,59 @@ async def test_the_summary_counts_by_agent_and_says_when_nobody_judges(system: E
     (only,) = json.loads((await typed(system, "--summary", "--agent", "scribe", "--json")).stdout)
     assert only == {"agent": "scribe", "tenant": "default", "finished": 1, "good": 0, "bad": 0}
     assert (await typed(system, "--summary", "--agent", "nobody")).stdout == "no run of 'nobody' is over yet\n"
+
+
+async def test_unsafe_says_what_falls_and_who_restores_it(system: Embedded) -> None:
+    run = await done(system, trusted, tenant="acme")
+    told = await typed(system, run, "unsafe", "--by", "alice", "--note", "mailed a stranger")
+    assert re.search(r"^  unsafe +by person:alice, ", told.stdout, re.MULTILINE)
+    assert told.stdout.endswith(
+        "mailed a stranger\nthe level of trusted for tenant acme falls to 0 until two people restore it:\n"
+        "`tenure trust restore trusted --tenant acme --reason WHY`\n"
+    )
+    (listed,) = json.loads((await typed(system, run, "--json")).stdout)
+    assert (listed["verdict"], listed["moves_level"]) == ("unsafe", True)
+    assert "judged  unsafe by person:alice: mailed a stranger" in (await typed(system, run, command="show")).stdout
+
+
+async def test_unsafe_said_again_of_a_run_or_of_an_agent_without_trust_makes_nothing_fall(system: Embedded) -> None:
+    run = await done(system, trusted, tenant="again")
+    stood = Ledger(level=0, epoch=99, fingerprint=trusted.fingerprint, incidents=[run.rpartition(":")[2]])
+    await system.require_store().transact(lambda db: ledgers.keep(db, "again", "trusted", stood, 0, 1))
+    assert "has counted before, so no level falls again" in (await typed(system, run, "unsafe")).stdout
+    told = await typed(system, await done(system), "unsafe")
+    assert "clerk has no trust=, so no level falls: `tenure halt clerk --reason WHY` stops it" in told.stdout
+
+
+async def test_a_word_about_a_run_that_an_operator_or_an_outage_ended_is_said_to_move_no_level(
+    system: Embedded,
+) -> None:
+    handle = await trusted.start("Please wait.", client=system)
+    await handle.cancel()
+    await handle.result()
+    for word in ("good", "bad"):
+        told = await typed(system, handle.id, word)
+        assert told.stdout.endswith(
+            "kept, and it moves no level: the run ended as cancelled, which says nothing of the agent\n"
+        )
+    (listed,) = json.loads((await typed(system, handle.id, "--json")).stdout)
+    assert (listed["verdict"], listed["moves_level"]) == ("bad", False)
+    assert "falls to 0" in (await typed(system, handle.id, "unsafe")).stdout, "what is severe counts whatever the end"
+
+
+async def test_a_word_about_a_run_of_another_build_is_said_to_move_no_level(system: Embedded) -> None:
+    run = await done(system, trusted)
+    older = "UPDATE runs SET fingerprint = '0123456789abcdef' WHERE workflow = ?"
+    await system.require_store().transact(lambda db: db.execute(older, (run,)).rowcount)
+    told = await typed(system, run, "bad")
+    assert told.stdout.endswith("it moves no level: the run is of another build of the agent than is served now\n")
+
+
+async def test_a_word_that_counts_needs_no_more_words(system: Embedded) -> None:
+    run = await done(system, trusted)
+    told = await typed(system, run, "good")
+    assert len(told.stdout.splitlines()) == 2
+    assert json.loads((await typed(system, run, "--json")).stdout)[0]["moves_level"] is True
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ async def write_answer(system: Embedded, request: Request, by: str, token: str =
     name = hashlib.sha256(token.encode()).hexdigest()
     told = Verdict(accepted=True, choice="approve", principal=by, jti=f"forged {token} {by}")
     row = (name, request.id, request.workflow, told.jti, by, told.model_dump_json(), now(), token)
-    await write(system, "INSERT INTO answers VALUES (?, ?, ?, ?, ?, 1, '', ?, ?, ?)", *row)
+    await write(system, "INSERT INTO answers VALUES (?, ?, ?, ?, ?, 1, '', ?, ?, ?, 0)", *row)
 
 
 def altered(request: Request) -> str:
@@ -325,9 +325,7 @@ async def test_an_approval_holds_for_what_was_approved_and_for_nothing_else() ->
             "of the run's own user": await look(approved, request=approved.id, run={"user": "operator"}),
             "for another tenant": await look(approved, request=approved.id, run={"tenant": "globex"}),
         }
-        assert {name: why for name, why in refusals.items() if "needs level 0.9" not in why} == {
-            "for another tenant": ""
-        }
+        assert {name: why for name, why in refusals.items() if "needs level 0.9" not in why} == {}
         for handle in (x, y):
             await handle.cancel()
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tenure import Agent
@@ -17,14 +18,14 @@ from tenure.approvals.request import Request
 from tenure.runtime import judging, keys
 from tenure.runtime.store import Connection, approvals, runs
 from tenure.testing import Embedded
-from tests.scenarios.test_ledger_faults import (
+from tests.desk import (
     GOOD,
     WHO,
     desk,
     has_failed_tasks,
+    in_haste,
     is_quiet,
     kinds,
-    quick,
     ran,
     serving,
     that,
@@ -32,7 +33,9 @@ from tests.scenarios.test_ledger_faults import (
 )
 from tests.waiting import eventually, one_pending
 
-__all__ = ["quick"]  # the fixture that makes everything happen at once
+__all__ = ["in_haste"]  # a fixture
+
+pytestmark = pytest.mark.usefixtures("hasty")
 
 GARBAGE: list[list[Any]] = [
     [],

@@ -38,6 +38,7 @@ AGENT = {
         "test_a_call_beyond_a_long_limit_is_not_made_and_claude_is_told_when_it_can_be",
     ),
     "trust": ("test_trust", "test_what_needs_a_higher_level_waits_for_people_who_read_which"),
+    "optimization": ("test_budget", "test_what_is_left_bounds_the_length_of_the_answer_and_then_the_run_stops"),
     "until": ("test_run", "test_until_is_asked_before_every_model_call"),
     "on_iteration": ("test_hooks", "test_on_iteration_hears_of_every_iteration_with_its_calls"),
     "on_tool_call": ("test_hooks", "test_on_tool_call_may_change_the_input_and_claude_is_told"),

@@ -110,6 +110,11 @@ async def test_what_was_approved_before_a_halt_is_asked_again_after_it() -> None
         await system.restrictions.lift("*", "desk", by="ops")
         second = await one_pending(system)
         assert (MADE, second.id != first.id) == ([], True)
+        assert first.why == "grant is privileged"
+        assert second.why == (
+            f"grant is privileged; asked again: trust, restrictions or approvers changed since {first.id} was approved"
+        )
+        assert second.payload["why"] == second.why, "it is signed"
         await system.approve(second)
         assert (await handle.result()).success
     assert MADE == ["grant bob"]
@@ -194,7 +199,7 @@ async def test_a_child_run_has_no_more_trust_than_its_parent_and_inherits_its_ta
         await parent.run("go", tainted=True)
         request = await one_pending(system)
         assert request.why.startswith("put needs level 0.5, and the agent has 0.3")
-        assert "untrusted" in request.why
+        assert "is not found in trusted text" in request.why
         await system.approve(request)
 
         async def made() -> bool:
@@ -236,4 +241,4 @@ async def test_halt_and_resume_on_the_command_line(monkeypatch: pytest.MonkeyPat
         assert told.output == "agent desk: 1 restriction lifted; 1 waiting run told\n"
         assert (await tenure("resume", "desk")).exit_code == 1
         assert (await handle.result()).success
-        assert "did you mean 'desk'" in (await tenure("halt", "desck")).output
+        assert "did you mean 'desk'" in (await tenure("halt", "desck", "--reason", "x")).output

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tenure import Agent, StopReason, tool
-from tenure.approvals.request import Notice
+from tenure.approvals.request import Notice, Verdict
 from tenure.errors import AnswerRefused, ConfigError
 from tenure.runtime.store import approvals
 from tenure.testing import Embedded, embedded
@@ -277,9 +277,13 @@ async def test_answers_that_do_not_count_are_shown_where_the_run_is_read() -> No
     async with embedded(agent, claude=ONE) as system:
         handle = await agent.start("go")
         request = await one_pending(system)
-        await system.approvals.send(request, "garbage")
+        await handle.workflow.signal("answer", "garbage")
+        forged = await handle.workflow.execute_update(
+            "answer", "eyJ0eXAiOiJ0ZW51cmUtYW5zd2VyK2p3cyJ9.e30.", result_type=Verdict
+        )
+        assert forged.reason.startswith("header alg=None")
         metadata = await handle.workflow.query("__temporal_workflow_metadata")
-        assert "1 refused, the last: not a compact JWS" in metadata.current_details
+        assert "2 refused, the last: " in metadata.current_details
         await system.approve(request)
         assert (await handle.result()).success
 

@@ -53,6 +53,18 @@ async def wipe() -> str:
     return "wiped"
 
 
+@tool(effect="write", idempotent=True)
+async def close_task(task: str, refund: int = 0) -> str:
+    """Close a task, and pay money back where some is named."""
+    MADE.append(f"close_task {task} {refund}")
+    return "closed"
+
+
+CLOSING: dict[str, Any] = {
+    "permissions": {0.5: ["close_task(refund <= 500)"]},
+    "tool_rules": {"close_task(refund > 500)": "deny"},
+    "approvals": {"close_task(refund > 100)": {"quorum": 2, "role": "finance"}},
+}
 TOOLS = [get_ticket, update_ticket, refund, wipe]
 TRUST: dict[str, Any] = {
     "initial": 0.3,
@@ -120,6 +132,27 @@ async def test_a_tool_rule_beats_the_level_and_a_denial_beats_an_ask() -> None:
     assert MADE == ["refund 41"]
 
 
+async def test_a_rule_about_an_argument_with_a_default_judges_the_default_where_it_is_left_out() -> None:
+    agent = Agent(name="desk", tools=[close_task], trust={**CLOSING, "initial": 0.5})
+    script = [[tool_use("close_task", task="t1"), tool_use("close_task", task="t2", refund=501)], text("ok")]
+    async with embedded(agent, claude=script):
+        response = await agent.run("close t1 and t2, with 501 for t2")
+    told = [call["result"].partition(";")[0] for call in response.tool_calls]
+    assert told == ["closed", "close_task(refund > 500) is denied"]
+    assert MADE == ["close_task t1 0"]
+
+
+async def test_and_so_do_the_people_whom_a_default_does_not_concern() -> None:
+    agent = Agent(name="desk", tools=[close_task], trust={**CLOSING, "initial": 0.3})
+    async with embedded(agent, claude=[tool_use("close_task", task="t1"), text("ok")]) as system:
+        handle = await agent.start("close t1")
+        request = await one_pending(system)
+        assert (request.quorum, request.roles) == (1, [])
+        await system.approve(request)
+        assert (await handle.result()).message == "ok"
+    assert MADE == ["close_task t1 0"]
+
+
 async def test_the_cap_holds_whatever_the_initial_level_would_allow() -> None:
     with pytest.raises(ConfigError, match=r"initial=0.9 is above cap=0.5"):
         desk(initial=0.9, cap=0.5)
@@ -154,7 +187,7 @@ def test_trust_may_be_written_as_values_or_as_json_in_either_case() -> None:
         ({"initial": 0.3, "tool_rules": {"wipe": "allow"}}, "'deny' or 'ask'"),
         ({"initial": 0.3, "rules": [{"metric": "succes_rate", "threshold": 1, "action": "increment", "amount": 0.1}]},
          "did you mean 'success_rate'"),
-        ({"initial": 0.3, "rules": [{"metric": "error_rate", "threshold": 1, "action": "increment", "amount": 0.15}]},
+        ({"initial": 0.3, "rules": [{"metric": "error_rate", "threshold": 0.1, "action": "increment", "amount": 0.15}]},
          "the nearest is 0.2"),
     ],
 )  # fmt: skip
@@ -195,5 +228,6 @@ def test_trust_compile_prints_what_every_level_may_do(tmp_path: Path) -> None:
     assert "".join(table["wipe"]) == "–––––––––––"
     conditional = [line.split()[-11:] for line in told.stdout.splitlines() if "amount <= 50)" in line]
     assert "".join(conditional[0]) == "???AAAAAAAA"
+    assert "A: is made   ?: a person is asked   –: denied" in told.stdout.splitlines()
     document = json.loads(CliRunner().invoke(main, ["trust", "compile", f"{module}:agent", "--json"]).stdout)[0]
     assert (document["initial"], document["calls"][0]["0.1"]) == ("0.3", "allow")

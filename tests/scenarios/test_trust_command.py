@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -107,6 +108,24 @@ async def test_nothing_judged_is_said_and_not_hidden(system: Embedded, tenure: T
     ]
 
 
+async def test_a_tenant_nobody_has_seen_has_no_level_but_one_its_first_run_would_begin_at(
+    system: Embedded, tenure: Tenure
+) -> None:
+    await desk.run("task", tenant="silent", client=system)
+    for tenant, hint in (("slient", "did you mean 'silent'?"), ("xxxx", "there are ")):
+        said = one_line((await tenure("trust", "desk", "--tenant", tenant)).stdout)
+        assert f"level nothing is known of tenant '{tenant}': {hint}" in said
+        assert "its first run would begin at 0.3 of at most 0.8" in said
+        assert not json.loads((await tenure("trust", "desk", "--tenant", tenant, "--json")).stdout)["tenant_known"]
+    assert json.loads((await tenure("trust", "desk", "--tenant", "silent", "--json")).stdout)["tenant_known"]
+
+
+async def test_without_a_word_the_command_lists_what_there_is(tenure: Tenure) -> None:
+    told = await tenure("trust")
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert re.search(r"^  compile ", told.stdout, re.MULTILINE)
+
+
 async def test_a_word_about_a_run_is_evidence_that_the_page_counts(system: Embedded, tenure: Tenure) -> None:
     runs = [(await desk.run(f"task {number}", tenant="told", client=system)).id for number in range(3)]
     for run, word in zip(runs, ("good", "good", "bad"), strict=True):
@@ -156,7 +175,7 @@ async def test_at_the_cap_and_while_people_are_asked_there_is_no_next_step(syste
 
 async def test_every_change_is_told_with_who_signed_it_the_newest_ten(system: Embedded, tenure: Tenure) -> None:
     rises = [
-        Change(at=NOW + n, kind="rise", before=n % 8, after=n % 8 + 1, why=f"reason {n}", by=["alice", "bob"])
+        Change(at=NOW + n, kind="rise", before=n % 8, after=n % 8 + 1, why=f"reason {n}", by=["alice", "bob"], epoch=n)
         for n in range(12)
     ]
     await keep(system, "changed", changes=rises)
@@ -265,7 +284,7 @@ async def test_an_incident_takes_everything_until_two_people_lift_it(system: Emb
     assert (asked.exit_code, asked.stdout[:7]) == (0, "asked: ")
     request = await pending(system, "unsafe")
     assert (request.payload["from"], request.payload["to"], request.quorum) == ("0", "0.3", 2)
-    assert request.why == "the mail was a test"
+    assert request.why.startswith("the mail was a test; it was taken after an incident in run ")
     await system.approve(request)
 
     async def lifted() -> bool:
@@ -279,7 +298,7 @@ async def test_what_another_build_had_earned_is_carried_over_by_a_signature(syst
     words = ("trust", "carry", "desk", "--tenant", "carried", "--reason", "replayed 200 runs")
     assert (await tenure(*words)).exit_code == 0
     request = await pending(system, "carried")
-    assert (request.payload["what"], request.payload["to"], request.quorum) == ("carry", "0.5", 1)
+    assert (request.payload["step"], request.payload["to"], request.quorum) == ("carry", "0.5", 1)
 
 
 async def pending(system: Embedded, tenant: str) -> Request:
@@ -304,7 +323,10 @@ async def pending(system: Embedded, tenant: str) -> Request:
         ("restore desk --tenant well --reason why", "nothing to restore for tenant well: no severe incident stands"),
         ("carry desk --tenant well --reason why", "nothing to carry over: no other build of it had earned more"),
         ("carry desk --tenant severe --reason why", "a severe incident of desk stands"),
-        ("restore desk --tenant severe --reason ''", "say why in words that people can judge"),
+        (
+            "restore desk --tenant severe --reason ''",
+            "reason '': say why in words that the people who are asked can judge\n",
+        ),
         ("restore desk", "Missing option '--reason'"),
         ("stats desk --days 0", "0 is not in the range x>=1"),
     ],

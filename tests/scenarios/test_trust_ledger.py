@@ -159,7 +159,7 @@ async def test_an_unsafe_run_takes_everything_until_two_people_give_it_back() ->
             "ask_back", args=["restore", "the mail was a test"]
         )
         request = await one_pending(system)
-        assert (request.payload["what"], request.quorum) == ("restore", 2)
+        assert (request.payload["step"], request.quorum) == ("restore", 2)
         await system.approve(request)
         await reaches(system, 5)
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from tenure.approvals.digest import call_digest
+from tenure.approvals.request import Settled
 from tenure.run import Grant, OpenTurn, RunRequest, RunState
 from tenure.transcript import tool_calls
 from tenure.trust.terms import Terms
 from tenure.wire import JsonObject
-from tenure.workflows.approval import _card
+from tenure.workflows.approval import _card, _settled
 from tenure.workflows.call import call_of
 from tenure.workflows.gate import terms_of
 from tests.unit.desk_policy import DESK, TENANT
@@ -54,3 +55,31 @@ def test_on_one_card_stands(what: str) -> None:
     found = inside.start(card()).result()
     inside.close()
     assert found == expected
+
+
+DENIED: dict[str, tuple[Settled, str]] = {
+    "by somebody who says why": (
+        Settled(choice="deny", principal="operator", note="too much"),
+        "denied by operator. too much",
+    ),
+    "by somebody who does not": (Settled(choice="deny", principal="operator"), "denied by operator."),
+    "by nobody in time": (Settled(choice="expired", note="nobody answered in time"), "denied: nobody answered in time"),
+}
+
+
+@pytest.mark.parametrize("how", DENIED)
+def test_claude_is_told_once_why_a_call_was_denied(how: str) -> None:
+    settled, told = DENIED[how]
+    run = RunState(request=RunRequest(agent="desk", tenant=TENANT), snapshot=DESK.snapshot())
+    block = {"type": "tool_use", "id": "c0", "name": ASKS[0], "input": ASKS[1]}
+    turn = OpenTurn(seq=1, content=[block])
+
+    async def denied() -> str:
+        card = [call_of(run, turn, block, 0)]
+        assert _settled(turn, card, Terms(), settled, 0) is None
+        return turn.denied[card[0].digest]
+
+    inside = Inside(WORKFLOW, {})
+    found = inside.start(denied()).result()
+    inside.close()
+    assert found == told

@@ -228,7 +228,7 @@ class Effects(RuleBasedStateMachine):
         asked = self.run.waiting_for
         assert asked is not None
         if asked.payload["tool"] == given[0]:
-            fits = not isinstance(given[1].get("amount"), str)
+            fits = not isinstance(given[1].get("amount"), str) and given[1] != asked.payload["arguments"]
             sent = self._token(asked, by, "cli", verdict="edit", edit=given[1])
             self._send(sent, fits and self._counts(asked, by, "cli", "edit"))
             self.inside.go_on()

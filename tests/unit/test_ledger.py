@@ -56,7 +56,7 @@ def test_an_agent_without_history_begins_at_the_initial_level_and_never_above_it
     assert begin(POLICY, 5).level == 3
     assert begin(POLICY.model_copy(update={"cap": 2}), 5).level == 2
     assert begin(POLICY, 5).changes == [
-        Change(at=5, kind="began", before=3, after=3, why="an agent without history", fingerprint="one")
+        Change(at=5, kind="began", before=3, after=3, why="an agent without history", fingerprint="one", epoch=1)
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -79,23 +81,50 @@ def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
         named("xyz")
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "told"),
-    [
-        ("threshold", 1.01, "less than or equal to 1"),
-        ("threshold", -0.01, "greater than or equal to 0"),
-        ("threshold", float("nan"), "finite"),
-        ("amount", 0.05, "not one of 0, 0.1"),
-        ("amount", 1.1, "outside 0 to 1"),
-        ("amount", True, "no level"),
-        ("action", "promote", "increment"),
-        ("metric", "", "metric ''"),
-    ],
-)
-def test_a_rule_that_nobody_could_follow_is_refused(field: str, value: object, told: str) -> None:
-    rule = {"metric": "success_rate", "threshold": 0.95, "action": "increment", "amount": 0.1, field: value}
-    with pytest.raises(ConfigError, match=told):
-        Trust(initial=0.3, rules=(rule,))  # type: ignore[arg-type]
+async def never_awaited(run: Outcome) -> bool:
+    return run.good
+
+
+def never_read(run: Outcome) -> Iterator[bool]:
+    yield run.good
+
+
+class Awaited:
+    async def __call__(self, run: Outcome) -> bool:
+        return run.good
+
+
+@pytest.mark.parametrize("counts", [never_awaited, never_read, Awaited()])
+def test_a_metric_whose_every_answer_would_be_true_is_refused(counts: Any) -> None:
+    with pytest.raises(ConfigError, match="metric 'mine': it must be a plain function that returns a bool"):
+        metric("mine")(counts)
+    assert "mine" not in METRICS
+
+
+def of_nothing() -> bool:
+    return True
+
+
+def of_two(run: Outcome, limit: int) -> bool:
+    return run.iterations < limit
+
+
+def by_name(*, run: Outcome) -> bool:
+    return run.good
+
+
+@pytest.mark.parametrize("counts", [of_nothing, of_two, by_name, 5])
+def test_a_metric_takes_one_argument(counts: Any) -> None:
+    with pytest.raises(ConfigError, match="metric 'mine': it is called with one argument, the Outcome of a run"):
+        metric("mine")(counts)
+    assert metric("other")(functools.partial(of_two, limit=3))
+
+
+def test_a_metric_says_which_way_is_better_and_has_a_name() -> None:
+    with pytest.raises(ConfigError, match="metric 'mine': better='up' must be 'higher' or 'lower'"):
+        metric("mine", better="up")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"write its name, as in @metric\('fast'\)"):
+        metric(lambda run: run.good)  # type: ignore[arg-type]
 
 
 def test_thresholds_are_kept_as_they_are_written() -> None:

@@ -128,7 +128,7 @@ def test_a_run_that_has_heard_nobody_else_is_not_tainted() -> None:
 )
 def test_what_comes_from_outside_taints_and_a_sink_that_takes_from_it_asks(rows: list[JsonObject]) -> None:
     found = seen(rows, pay(), load={"b": b"pay 50"}.__getitem__)
-    assert found == Provenance(True, {0: "to='US-EVIL' of send_money comes from untrusted text"})
+    assert found == Provenance(True, {0: "to='US-EVIL' of send_money is not found in trusted text"})
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_message_of_somebody_else_is_not_trusted() -> None:
     assert seen([ASKED], pay("GB-FRIEND"), message_trusted=False) == Provenance(
         True,
         {
-            0: "to='GB-FRIEND' of send_money comes from untrusted text; amount=50 of send_money comes from untrusted text"
+            0: "to='GB-FRIEND' of send_money is not found in trusted text; amount=50 of send_money is not found in trusted text"
         },
     )
 
@@ -179,7 +179,7 @@ def test_only_sinks_of_known_tools_are_asked_about_each_by_its_index() -> None:
 def test_content_may_come_from_anywhere_unless_it_holds_an_address() -> None:
     assert seen([ASKED, *MAIL], pay("GB-FRIEND", subject="Eve Moore says hi")).asks == {}
     asks = seen([ASKED, *MAIL], pay("GB-FRIEND", subject="see evil.example")).asks
-    assert asks == {0: "subject of send_money holds 'evil.example', which comes from untrusted text"}
+    assert asks == {0: "subject of send_money holds 'evil.example', which is not found in trusted text"}
 
 
 def test_a_trusted_field_is_trusted_when_the_call_was_made_before_the_taint() -> None:

@@ -7,6 +7,7 @@ import inspect
 
 import tenure
 import tenure.hooks
+import tenure.optimize
 import tenure.testing
 import tenure.trust
 from tenure.client import RunHandle, Tenure
@@ -31,6 +32,7 @@ def test_the_package_s_own_names() -> None:
     }  # fmt: skip
     assert all(getattr(tenure, name) is not None for name in tenure.__all__)
     assert set(tenure.trust.__all__) == {"Approval", "Rule", "Trust"}
+    assert set(tenure.optimize.__all__) == {"Budget", "Optimization"}
     assert set(tenure.testing.__all__) == {"Embedded", "ScriptedClaude", "embedded"}
 
 
@@ -55,8 +57,8 @@ def test_what_a_response_a_handle_and_a_tool_s_context_have() -> None:
         "kind", "at", "text", "tool", "tools", "request", "ok", "tokens", "cost", "status", "stop_reason"
     }  # fmt: skip
     assert public(Tenure) == {
-        "approvals", "blobs", "close", "connect", "default", "feedback", "require_store", "restrictions", "runs", "settings",
-        "store", "temporal", "trust",
+        "approvals", "blobs", "close", "connect", "cost", "default", "feedback", "require_store", "restrictions", "runs",
+        "settings", "store", "temporal", "trust",
     }  # fmt: skip
 
 

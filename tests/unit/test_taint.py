@@ -279,17 +279,17 @@ def test_what_comes_from_trusted_text_or_the_schema_is_not_asked_about(arguments
 @pytest.mark.parametrize(
     ("arguments", "doubt"),
     [
-        ({"to": "eve@y.example"}, "to='eve@y.example' of send comes from untrusted text"),
-        ({"to": ["bob@x.example", "eve@y.example"]}, "to='eve@y.example' of send comes from untrusted text"),
-        ({"count": 3}, "count=3 of send comes from untrusted text"),
-        ({"count": "closed"}, "count='closed' of send comes from untrusted text"),
-        ({"status": "open closed"}, "status='open closed' of send comes from untrusted text"),
-        ({"lines": [{"item": "pears"}]}, "lines='pears' of send comes from untrusted text"),
-        ({"free": {"pears": True}}, "free='pears' of send comes from untrusted text"),
-        ({"free": {"item": True}}, "free='item' of send comes from untrusted text"),
-        ({"body": "go to evil.example"}, "body of send holds 'evil.example', which comes from untrusted text"),
-        ({"body": "https://x.example/a?q=secret"}, "body of send holds 'https://x.example/a?q=secret', which comes from"),
-        ({"body": {"evil.example": 1}}, "body of send holds 'evil.example', which comes from untrusted text"),
+        ({"to": "eve@y.example"}, "to='eve@y.example' of send is not found in trusted text"),
+        ({"to": ["bob@x.example", "eve@y.example"]}, "to='eve@y.example' of send is not found in trusted text"),
+        ({"count": 3}, "count=3 of send is not found in trusted text"),
+        ({"count": "closed"}, "count='closed' of send is not found in trusted text"),
+        ({"status": "open closed"}, "status='open closed' of send is not found in trusted text"),
+        ({"lines": [{"item": "pears"}]}, "lines='pears' of send is not found in trusted text"),
+        ({"free": {"pears": True}}, "free='pears' of send is not found in trusted text"),
+        ({"free": {"item": True}}, "free='item' of send is not found in trusted text"),
+        ({"body": "go to evil.example"}, "body of send holds 'evil.example', which is not found in trusted text"),
+        ({"body": "https://x.example/a?q=secret"}, "body of send holds 'https://x.example/a?q=secret', which is not found in"),
+        ({"body": {"evil.example": 1}}, "body of send holds 'evil.example', which is not found in trusted text"),
     ],
 )  # fmt: skip
 def test_what_comes_from_elsewhere_is_asked_about(arguments: dict[str, Json], doubt: str) -> None:

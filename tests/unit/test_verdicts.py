@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from tenure.run import Outcome, Record, Status, StopReason
-from tenure.runtime.store import runs, verdicts
+from tenure.runtime.store import outcomes, runs, verdicts
 from tenure.runtime.store.verdicts import RunVerdict, Tally, of_run, person, put, tallies, tally
 
 
@@ -15,7 +15,7 @@ from tenure.runtime.store.verdicts import RunVerdict, Tally, of_run, person, put
 def db() -> sqlite3.Connection:
     made = sqlite3.connect(":memory:", isolation_level=None)
     made.row_factory = sqlite3.Row
-    for statement in (*runs.DDL, *verdicts.DDL):
+    for statement in (*runs.DDL, *verdicts.DDL, *outcomes.DDL):
         made.execute(statement)
     return made
 
@@ -32,6 +32,15 @@ def test_a_later_word_of_the_same_source_replaces_its_earlier_one(db: sqlite3.Co
     put(db, "w", person("alice"), True, "at first sight", 5)
     put(db, "w", person("alice"), False, "it was the wrong invoice", 9)
     assert of_run(db, "w") == [RunVerdict("w", "person:alice", False, "it was the wrong invoice", 9)]
+
+
+def test_a_word_is_unsafe_as_long_as_its_source_says_no_other(db: sqlite3.Connection) -> None:
+    put(db, "w", person("alice"), False, "mailed a stranger", 5)
+    outcomes.judged(db, ("default", "support"), "w", person("alice"), False, True, "mailed a stranger", 5)
+    put(db, "w", person("bob"), False, "", 5)
+    assert [(one.source, one.word) for one in of_run(db, "w")] == [("person:alice", "unsafe"), ("person:bob", "bad")]
+    put(db, "w", person("alice"), True, "it was a test address", 9)
+    assert [one.word for one in of_run(db, "w")] == ["bad", "good"]
 
 
 def test_several_sources_stay_side_by_side_the_oldest_first(db: sqlite3.Connection) -> None:

@@ -10,22 +10,27 @@ DDL = (
         PRIMARY KEY (name, fingerprint, worker)) WITHOUT ROWID""",
     # When a build was first announced is never forgotten: of two that are served side by side, the one that came later counts.
     """CREATE TABLE builds (
-        name TEXT NOT NULL, fingerprint TEXT NOT NULL, trust TEXT NOT NULL, first_at INTEGER NOT NULL,
-        PRIMARY KEY (name, fingerprint)) WITHOUT ROWID""",
+        name TEXT NOT NULL, fingerprint TEXT NOT NULL, trust TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        queue TEXT NOT NULL, PRIMARY KEY (name, fingerprint)) WITHOUT ROWID""",
 )
 FRESH_MS = 30_000  # an announcement older than this has no worker behind it any more
+GRACE_MS = 120_000  # as long a build counts without a worker: one that restarts is not one that was rolled back
 KEPT_MS = 7 * 24 * 3600_000  # after a week without a word a worker is forgotten
 
 
 def announce(
-    db: sqlite3.Connection, name: str, fingerprint: str, worker: str, manifest: str, trust: str, at: int
+    db: sqlite3.Connection, name: str, fingerprint: str, worker: str, manifest: str, trust: str, queue: str, at: int
 ) -> None:
-    """A worker serves this agent now. `trust` is its policy of trust as JSON, empty where it has none."""
+    """A worker serves this agent from task queue `queue` now. `trust` is its policy of trust as JSON, empty where it has none."""
     db.execute(
         "INSERT INTO agents VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
         (name, fingerprint, worker, manifest, at),
     )
-    db.execute("INSERT OR IGNORE INTO builds VALUES (?, ?, ?, ?)", (name, fingerprint, trust, at))
+    db.execute(
+        "INSERT INTO builds VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at),"
+        " queue = excluded.queue",
+        (name, fingerprint, trust, at, at, queue),
+    )
     db.execute("DELETE FROM agents WHERE seen_at < ?", (at - KEPT_MS,))
 
 
@@ -44,14 +49,22 @@ def fresh(db: sqlite3.Connection, name: str, at: int) -> list[str]:
 
 
 def policy(db: sqlite3.Connection, name: str, at: int) -> str:
-    """The policy of trust (JSON) of the build that counts: among those served now, else among all, the one that came last.
+    """The policy of trust (JSON) of the build that counts: among those served of late, else among all, the one that came last.
 
     Empty when it has none, or nobody has announced the agent.
     """
+    return _of_what_counts(db, "trust", name, at)
+
+
+def queue(db: sqlite3.Connection, name: str, at: int) -> str:
+    """The task queue from which the build that counts is served, empty when nobody has announced the agent."""
+    return _of_what_counts(db, "queue", name, at)
+
+
+def _of_what_counts(db: sqlite3.Connection, column: str, name: str, at: int) -> str:
     row = db.execute(
-        "SELECT trust FROM builds WHERE name = ?1 ORDER BY EXISTS (SELECT 1 FROM agents WHERE agents.name = builds.name"
-        " AND agents.fingerprint = builds.fingerprint AND seen_at > ?2) DESC, first_at DESC LIMIT 1",
-        (name, at - FRESH_MS),
+        f"SELECT {column} FROM builds WHERE name = ? ORDER BY last_at > ? DESC, first_at DESC LIMIT 1",
+        (name, at - GRACE_MS),
     ).fetchone()
     return "" if row is None else row[0]
 
@@ -66,4 +79,5 @@ def announced(db: sqlite3.Connection) -> list[sqlite3.Row]:
 
 def names(db: sqlite3.Connection) -> list[str]:
     """Every agent ever announced."""
-    return [row[0] for row in db.execute("SELECT DISTINCT name FROM agents ORDER BY name")]
+    # From the builds: an agent whose workers have stopped is halted by its name as well.
+    return [row[0] for row in db.execute("SELECT DISTINCT name FROM builds ORDER BY name")]

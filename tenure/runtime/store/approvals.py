@@ -1,8 +1,13 @@
-"""Requests to people and the answers they gave, accepted or refused."""
+"""Requests to people and the answers they gave, accepted or refused.
+
+Rules of this file: a row that cannot be read is no answer, and keeps no other from counting. So what is text in a row of answers is
+fetched as bytes: SQLite fails on text that is no UTF-8, and so would whatever looks at the request, again and again.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -18,14 +23,26 @@ DDL = (
     """CREATE TABLE answers (
         token_hash TEXT NOT NULL, request TEXT NOT NULL, workflow TEXT NOT NULL, jti TEXT NOT NULL, principal TEXT NOT NULL,
         accepted INTEGER NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL,
-        token TEXT NOT NULL DEFAULT '', PRIMARY KEY (token_hash, request)) WITHOUT ROWID""",
+        token TEXT NOT NULL DEFAULT '', spent INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (token_hash, request)) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX answers_once ON answers (jti) WHERE accepted = 1",
     "CREATE INDEX answers_by_request ON answers (request, accepted)",
 )
 
 
 def open_request(db: sqlite3.Connection, request: Request) -> None:
-    """A person is asked; asking twice is asking once, and asking again after a reset opens the request again."""
+    """A person is asked; asking twice is asking once, and asking again after a reset opens the request again, unanswered.
+
+    A workflow asks one thing at a time: what else it has open was asked by a worker that died before it could say so.
+    """
+    db.execute(
+        "UPDATE requests SET closed_at = ?, choice = 'withdrawn' WHERE workflow = ? AND id <> ? AND closed_at IS NULL",
+        (request.opened_at, request.workflow, request.id),
+    )
+    db.execute(
+        "UPDATE answers SET spent = 1 WHERE request = ?1 AND EXISTS"
+        " (SELECT 1 FROM requests WHERE id = ?1 AND closed_at IS NOT NULL)",
+        (request.id,),
+    )
     db.execute(
         "INSERT INTO requests (id, workflow, tenant, kind, body, opened_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET closed_at = NULL, choice = NULL, principal = NULL, body = excluded.body,"
@@ -55,14 +72,20 @@ def pending(db: sqlite3.Connection) -> list[Request]:
     return [request for row in rows if (request := _readable(row[0])) is not None]
 
 
-def find_request(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]]:
-    """Requests whose id begins with `part`, or that belong to the run `part`, with whether each is still open."""
+def find_request(db: sqlite3.Connection, whole: str) -> list[tuple[Request, bool]]:
+    """The request of that id, or the one that the workflow of that id asks now, with whether it is still open."""
     rows = db.execute(
-        "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 1, length(?1)) = ?1"
-        " OR (closed_at IS NULL AND (workflow = ?1 OR workflow GLOB '*:run:*:' || ?1 || '*')) LIMIT 10",
-        (part,),
+        "SELECT body, closed_at IS NULL FROM requests WHERE id = ?1 OR (closed_at IS NULL AND workflow = ?1)", (whole,)
     )
-    return [(request, bool(row[1])) for row in rows if (request := _readable(row[0])) is not None]
+    return _open_or_not(rows)
+
+
+def beginning(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]]:
+    """The requests whose id begins so, with whether each is still open."""
+    rows = db.execute(
+        "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (part,)
+    )
+    return _open_or_not(rows)
 
 
 def is_open(db: sqlite3.Connection, request: str) -> bool:
@@ -79,10 +102,10 @@ def approved(db: sqlite3.Connection, request: str) -> Request | None:
 def approvals_of(db: sqlite3.Connection, request: str) -> list[str]:
     """The tokens by which a request was approved; whether they are genuine, nobody but a signature says."""
     rows = db.execute(
-        "SELECT token FROM answers WHERE request = ? AND accepted = 1 AND token <> '' ORDER BY at, token_hash",
+        "SELECT CAST(token AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND token <> '' ORDER BY at, token_hash",
         (request,),
     )
-    return [row[0] for row in rows]
+    return [row[0].decode("utf-8", "replace") for row in rows]
 
 
 def is_settled(db: sqlite3.Connection, request: str, quorum: int) -> bool:
@@ -91,11 +114,11 @@ def is_settled(db: sqlite3.Connection, request: str, quorum: int) -> bool:
     Those from before count for nothing: after a reset the request is opened again.
     """
     rows = db.execute(
-        "SELECT answers.principal, json_extract(answers.body, '$.choice') FROM answers JOIN requests ON requests.id = request"
-        " WHERE request = ? AND accepted = 1 AND answers.at >= requests.opened_at",
-        (request,),
-    ).fetchall()
-    return len({row[0] for row in rows if row[1] == "approve"}) >= quorum or any(row[1] != "approve" for row in rows)
+        "SELECT CAST(body AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND NOT spent", (request,)
+    )
+    given = _verdicts(rows)
+    people = {one.principal for one in given if one.choice == "approve"}
+    return len(people) >= quorum or any(one.choice != "approve" for one in given)
 
 
 def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
@@ -109,21 +132,27 @@ def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
 
 def recorded(db: sqlite3.Connection, token_hash: str, request: str) -> Verdict | None:
     """What an earlier look at the same answer to the same request found."""
-    row = db.execute("SELECT body FROM answers WHERE token_hash = ? AND request = ?", (token_hash, request)).fetchone()
-    return None if row is None else Verdict.model_validate_json(row[0])
+    rows = db.execute(
+        "SELECT CAST(body AS BLOB) FROM answers WHERE token_hash = ? AND request = ?", (token_hash, request)
+    )
+    return next(iter(_verdicts(rows)), None)
 
 
 def used(db: sqlite3.Connection, jti: str) -> bool:
     """Whether an accepted answer had this id."""
-    return db.execute("SELECT 1 FROM answers WHERE jti = ? AND accepted = 1", (jti,)).fetchone() is not None
+    return bool(_verdicts(db.execute("SELECT CAST(body AS BLOB) FROM answers WHERE jti = ? AND accepted = 1", (jti,))))
 
 
 def record_answer(
     db: sqlite3.Connection, token_hash: str, request: Request, verdict: Verdict, at: int, token: str = ""
 ) -> None:
-    """Keep what became of an answer, and the `token` of one that counts: it proves itself."""
+    """Keep what became of an answer, and the `token` of one that counts: it proves itself.
+
+    Whoever asks `recorded` and `used` before finds every row that can be read: what is replaced here is one that cannot.
+    """
     db.execute(
-        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO answers (token_hash, request, workflow, jti, principal, accepted, reason, body, at, token)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             token_hash, request.id, request.workflow, verdict.jti, verdict.principal, int(verdict.accepted),
             verdict.reason, verdict.model_dump_json(), at, token,
@@ -161,24 +190,39 @@ def of_run(db: sqlite3.Connection, workflow: str) -> list[Asked]:
 
 
 def approved_by(db: sqlite3.Connection, request: str) -> list[str]:
-    """The different people who have approved a request, in order."""
+    """The different people who have approved a request since it was opened, in order."""
     rows = db.execute(
-        "SELECT principal FROM answers WHERE request = ? AND accepted = 1 AND json_extract(body, '$.choice') = 'approve'"
-        " ORDER BY at",
+        "SELECT CAST(body AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND NOT spent ORDER BY at",
         (request,),
     )
-    return list(dict.fromkeys(row[0] for row in rows))
+    return list(dict.fromkeys(one.principal for one in _verdicts(rows) if one.choice == "approve"))
 
 
 def _given(db: sqlite3.Connection, request: str) -> list[Answered]:
-    rows = db.execute("SELECT at, body FROM answers WHERE request = ? ORDER BY at", (request,))
-    return [Answered(row["at"], Verdict.model_validate_json(row["body"])) for row in rows]
+    rows = db.execute(
+        "SELECT CAST(body AS BLOB), CAST(at AS INTEGER) FROM answers WHERE request = ? ORDER BY at", (request,)
+    )
+    return [Answered(row[1], verdict) for row in rows for verdict in _verdicts([row])]
 
 
 def answers_to(db: sqlite3.Connection, workflow: str) -> list[Verdict]:
     """Every answer a run was given, in the order of arrival."""
-    rows = db.execute("SELECT body FROM answers WHERE workflow = ? ORDER BY at", (workflow,))
-    return [Verdict.model_validate_json(row[0]) for row in rows]
+    return _verdicts(db.execute("SELECT CAST(body AS BLOB) FROM answers WHERE workflow = ? ORDER BY at", (workflow,)))
+
+
+def _verdicts(rows: Iterable[sqlite3.Row]) -> list[Verdict]:
+    """The verdicts in the first column, without what somebody has written there that is none."""
+    found: list[Verdict] = []
+    for row in rows:
+        try:
+            found.append(Verdict.model_validate_json(row[0]))
+        except ValidationError:
+            continue
+    return found
+
+
+def _open_or_not(rows: Iterable[sqlite3.Row]) -> list[tuple[Request, bool]]:
+    return [(request, bool(row[1])) for row in rows if (request := _readable(row[0])) is not None]
 
 
 def _readable(body: str) -> Request | None:

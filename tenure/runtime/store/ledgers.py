@@ -69,10 +69,12 @@ def of_agent(db: sqlite3.Connection, agent: str) -> list[Kept]:
     return [_kept(row) for row in db.execute("SELECT * FROM ledgers WHERE agent = ? ORDER BY tenant", (agent,))]
 
 
-def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_to: int, at: int) -> None:
-    """The ledger stands so now, unless a later one stands that gives no more; its changes are added to those before, once."""
-    for number, change in enumerate(ledger.changes):
-        _add(db, tenant, agent, change, f"{tenant}:{agent}:{ledger.epoch}:{read_to}:{change.at}:{number}")
+def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_to: int, at: int) -> list[Change]:
+    """The ledger stands so now, unless a later one stands that gives no more; its changes are added to those before, once.
+
+    Returns the changes that were not known.
+    """
+    new = [change for change in ledger.changes if _add(db, tenant, agent, change)]
     body = ledger.model_copy(update={"changes": []}).model_dump_json()
     db.execute(
         "INSERT INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET level = excluded.level,"
@@ -81,6 +83,7 @@ def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_t
         " OR excluded.level < ledgers.level",
         (tenant, agent, ledger.level, ledger.fingerprint, ledger.epoch, read_to, body, at),
     )
+    return new
 
 
 def changes(db: sqlite3.Connection, tenant: str, agent: str) -> list[Change]:
@@ -100,8 +103,9 @@ def changes(db: sqlite3.Connection, tenant: str, agent: str) -> list[Change]:
     ]
 
 
-def _add(db: sqlite3.Connection, tenant: str, agent: str, change: Change, name: str) -> None:
-    db.execute(
+def _add(db: sqlite3.Connection, tenant: str, agent: str, change: Change) -> bool:
+    name = f"{tenant}:{agent}:{change.epoch}:{change.asked}:{change.kind}"  # without a time: what is told again is the same
+    done = db.execute(
         "INSERT OR IGNORE INTO level_changes (tenant, agent, at, kind, before, after, why, by, fingerprint, name)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -109,6 +113,7 @@ def _add(db: sqlite3.Connection, tenant: str, agent: str, change: Change, name: 
             change.fingerprint, name,
         ),
     )  # fmt: skip
+    return done.rowcount == 1
 
 
 def _kept(row: sqlite3.Row) -> Kept:

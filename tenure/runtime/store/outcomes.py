@@ -76,10 +76,22 @@ def places(db: sqlite3.Connection, who: tuple[str, str]) -> int:
     return row[0] if row else 0
 
 
+def is_of_the_agent(db: sqlite3.Connection, workflow: str) -> bool:
+    """Whether the run is one that its agent is judged by: others were cancelled, or ended by an outage."""
+    found = db.execute("SELECT 1 FROM outcomes WHERE workflow = ? AND kind = 'finished'", (workflow,))
+    return found.fetchone() is not None
+
+
+def last(db: sqlite3.Connection) -> int:
+    """The number of the newest outcome of all."""
+    return db.execute("SELECT coalesce(max(seq), 0) FROM outcomes").fetchone()[0]
+
+
 def take_nudge(db: sqlite3.Connection, who: tuple[str, str], at: int) -> bool:
     """Whether the ledger of `who` should be told now; at most every ten seconds."""
     done = db.execute(
-        "INSERT INTO nudges VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at WHERE nudges.at <= excluded.at - ?",
+        "INSERT INTO nudges VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at WHERE nudges.at <= excluded.at - ?"
+        " OR nudges.at > excluded.at",  # the clock went back
         (*who, at, EVERY_MS),
     )
     return done.rowcount == 1

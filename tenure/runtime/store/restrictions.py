@@ -29,7 +29,11 @@ class Restricted:
 
 
 def restrict(db: sqlite3.Connection, who: tuple[str, str], restriction: Restriction, by: str, at: int) -> int:
-    """Restrict `who` (tenant, agent; `*` for all) from now on; returns the fence it moves."""
+    """Restrict `who` (tenant, agent; `*` for all) from now on; returns the fence it moves.
+
+    What restricts `who` in the same way is lifted: what is in force is said once, for the reason that was given last.
+    """
+    lift(db, who, restriction.kind, restriction.value, by, at)
     row = db.execute(
         "INSERT INTO restrictions (tenant, agent, kind, value, reason, by, set_at, lifted_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING epoch",

@@ -125,14 +125,16 @@ def get(db: sqlite3.Connection, workflow: str) -> RunRow | None:
     return None if row is None else RunRow(**row)
 
 
-def ending_in(db: sqlite3.Connection, part: str) -> list[str]:
-    """Workflow ids whose last part begins with `part`, at most 10."""
-    found = db.execute(
-        "SELECT workflow FROM runs WHERE workflow = ?1 OR workflow GLOB '*:run:*:' || ?1 || '*'"
-        " ORDER BY started_at DESC LIMIT 10",
-        (part,),
-    )
-    return [row[0] for row in found]
+def named(db: sqlite3.Connection, part: str) -> tuple[int, list[str]]:
+    """How many workflow ids begin with `part`, or without a colon in it have a last part that does, and the newest three.
+
+    Without a colon it holds no wildcard: the caller has looked.
+    """
+    fits = "substr(workflow, 1, length(?1)) = ?1" if ":" in part else "workflow GLOB '*:run:*:' || ?1 || '*'"
+    rows = db.execute(
+        f"SELECT workflow, count(*) OVER () FROM runs WHERE {fits} ORDER BY started_at DESC LIMIT 3", (part,)
+    ).fetchall()
+    return rows[0][1] if rows else 0, [row[0] for row in rows]
 
 
 def tenants(db: sqlite3.Connection) -> list[str]:

@@ -11,6 +11,7 @@ from tenure.runtime.store import (
     agents,
     approvals,
     approvers,
+    charges,
     effects,
     ledgers,
     outcomes,
@@ -40,6 +41,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *restrictions.DDL,
         *outcomes.DDL,
         *ledgers.DDL,
+        *charges.DDL,
     )
 }
 

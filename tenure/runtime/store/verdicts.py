@@ -21,13 +21,19 @@ EVALUATE, CLIENT = "evaluate", "client"
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """What one source says of one run, and when it said so (milliseconds)."""
+    """What one source says of one run, and when it said so (milliseconds). `unsafe`: that something severe happened in it."""
 
     workflow: str
     source: str
     good: bool
     note: str
     at: int
+    unsafe: bool = False
+
+    @property
+    def word(self) -> str:
+        """It in one word."""
+        return "unsafe" if self.unsafe else "good" if self.good else "bad"
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,12 @@ def put(db: sqlite3.Connection, workflow: str, source: str, good: bool, note: st
 
 def of_run(db: sqlite3.Connection, workflow: str) -> list[RunVerdict]:
     """Every verdict on a run, the oldest first."""
-    rows = db.execute("SELECT * FROM verdicts WHERE workflow = ? ORDER BY at, source", (workflow,))
-    return [RunVerdict(row["workflow"], row["source"], bool(row["good"]), row["note"], row["at"]) for row in rows]
+    rows = db.execute(
+        "SELECT workflow, source, good, note, at, EXISTS (SELECT 1 FROM outcomes o WHERE o.workflow = v.workflow"
+        " AND o.kind = 'severe' AND o.source = v.source AND o.at = v.at) FROM verdicts v WHERE workflow = ? ORDER BY at, source",
+        (workflow,),
+    )
+    return [RunVerdict(row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5])) for row in rows]
 
 
 def tally(db: sqlite3.Connection, agent: str, tenant: str | None = None, since: int = 0) -> Tally:
