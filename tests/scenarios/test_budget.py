@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from tenure import Agent, tool
+from tenure.activities import paying
+from tenure.activities.raising import Raising
 from tenure.approvals.request import Request
 from tenure.errors import ConfigError
+from tenure.run import Raise
 from tenure.runtime.prices import cost_of
-from tenure.runtime.store import Connection, charges
+from tenure.runtime.store import Connection, approvals, charges
 from tenure.runtime.store.charges import Call
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import overloaded, text, tool_use
@@ -140,6 +146,21 @@ async def test_a_paused_run_whose_request_is_denied_stops() -> None:
         assert (response.stop_reason, "enough for today" in response.message) == ("budget", True)
 
 
+async def test_a_paused_run_goes_on_by_itself_when_the_day_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paying, "turns_at", lambda scope, at: at + 2_000)
+    agent = desk(daily=0.1, on_exhausted="pause")
+    async with embedded(agent, claude=lambda body: text("done")) as system:
+        await agent.run("go")
+        await spend(system, 99_900)
+        handle = await agent.start("go")
+        request = await one_pending(system)
+        assert request.deadline - request.opened_at <= 3_000
+        await spend(system, -99_900)  # as on a new day
+        assert (await handle.result()).success
+        (asked,) = await system.require_store().read(lambda db: approvals.of_run(db, handle.id))
+        assert asked.choice == "expired"
+
+
 async def test_nobody_adds_to_a_budget_by_writing_that_it_was_approved() -> None:
     agent = desk(daily=0.1, on_exhausted="pause")
     async with embedded(agent, claude=lambda body: text("done")) as system:
@@ -147,11 +168,14 @@ async def test_nobody_adds_to_a_budget_by_writing_that_it_was_approved() -> None
         await spend(system, 99_900)
         handle = await agent.start("go")
         request = await one_pending(system)
-        await system.approve(request)  # answered, and then the proof is taken away before it is looked at again
-        await system.require_store().transact(lambda db: db.execute("UPDATE answers SET token = ''"))
-        response = await handle.result()
-        raised = await rows(system, "SELECT scope FROM totals WHERE raised > 0")
-        assert (response.success, raised) in ((True, [("agent/day",)]), (False, []))
+        store, raising = system.require_store(), Raising(system.resources)
+        await store.transact(lambda db: approvals.close_request(db, request.id, "approve", "operator", 1))
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, workflow_id=handle.id)
+        with pytest.raises(ApplicationError, match="of its approvals 0 hold, 1 are needed"):
+            await environment.run(raising.raise_budget, Raise(request=request.id, tenant="default"))
+        assert await rows(system, "SELECT scope FROM totals WHERE raised > 0") == []
+        await handle.cancel()
 
 
 async def test_a_budget_that_others_hold_is_waited_for() -> None:
