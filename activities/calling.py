@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure import context
-from tenure.activities.paying import Exhausted, Payer
+from tenure.activities.paying import Payer
 from tenure.activities.resources import Resources
 from tenure.runtime import telemetry as otel
 from tenure.runtime.claude import Prompt, Reply
@@ -51,14 +51,15 @@ async def call(payer: Payer, prompt: Prompt, deadline: float, tier: str = "model
 
     Raises what Temporal retries, or does not: the map decides. Raises Exhausted where the budget does not allow it.
     """
-    to, run, agent = payer.to, payer.run, payer.agent
+    to, run, agent, begun = payer.to, payer.run, payer.agent, asyncio.get_running_loop().time()
+    held = await payer.hold(prompt, tier)
+    deadline += asyncio.get_running_loop().time() - begun  # waiting for the budget is not Claude's time
+    prompt = held.prompt
     attributes = {otel.OPERATION: "chat", otel.MODEL: prompt.model, otel.AGENT: agent.name, otel.TENANT: run.tenant}
     with otel.span(f"chat {prompt.model}", run.workflow, run.carrier, attributes) as span:
         try:
             async with asyncio.timeout_at(deadline):
-                reply = await payer.pay(prompt, to.claude.reply, tier)
-        except (Exhausted, ApplicationError):  # one of ours, and judged already
-            raise
+                reply = await payer.make(held, to.claude.reply)
         except Exception as error:  # noqa: BLE001  # every class of the client and its transport is judged by one map
             _raise(to, error, agent)
         span.set_attribute(otel.RESPONSE_MODEL, reply.model)

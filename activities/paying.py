@@ -6,10 +6,13 @@ stays, and becomes spend when it expires. Everything that is counted is counted 
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeAlias
 
 from temporalio import activity
@@ -33,9 +36,7 @@ MARGIN = 30_000  # milliseconds that a hold outlives the time in which its call 
 USEFUL = 256  # tokens: a shorter answer is not worth what it costs
 FRAME = 1_000  # tokens that the API adds to a request, at most
 WAITS = timedelta(seconds=60)  # in which others may give back what they hold
-SLOWEST = (
-    15  # seconds between two attempts to hold: a crowd that waits must not keep the store from those who give back
-)
+LOOKS, LOOK = 10, 0.2  # how often, and every how many seconds, one attempt looks whether there is room now
 Ask: TypeAlias = Callable[[Prompt], Awaitable[Reply]]
 
 
@@ -48,6 +49,14 @@ class Exhausted(Exception):
 
 
 @dataclass(frozen=True)
+class Held:
+    """A prompt as it may be sent, and the call that is held for it."""
+
+    prompt: Prompt
+    call: Call
+
+
+@dataclass(frozen=True)
 class Payer:
     """Who pays for a turn: the run, at row `seq`; its last turn stood at row `before` (None: there was none)."""
 
@@ -57,22 +66,38 @@ class Payer:
     seq: int
     before: int | None = None
 
-    async def pay(self, prompt: Prompt, ask: Ask, tier: str = "model") -> Reply:
-        """The reply, paid for; shorter, or by another model, where the budget wants it so.
+    async def hold(self, prompt: Prompt, tier: str = "model") -> Held:
+        """The prompt, held: shorter, or for another model, where the budget wants it so.
 
-        Raises Exhausted where nothing fits, ApplicationError (to be retried) while others hold what it needs, and what `ask`
-        raises.
+        Raises Exhausted where nothing fits, ApplicationError (to be retried) while others hold what it needs.
         """
         short: Short | None = None
         for model in (prompt.model, *(self.agent.fallback if tier == "model" else ())):
-            wanted, call, short = await self._held(replace(prompt, model=model), tier)
+            held, short = await self._fitted(replace(prompt, model=model), tier)
             if short is None:
-                return await self._make(wanted, call, ask)
+                return held
             if short.fit == "held" and _waited() < WAITS:
                 raise _later(short)
         raise Exhausted(self._shortage(short))
 
-    async def _held(self, prompt: Prompt, tier: str) -> tuple[Prompt, Call, Short | None]:
+    async def make(self, held: Held, ask: Ask) -> Reply:
+        """The reply to what is held, settled at what it cost. Raises what `ask` raises."""
+        prompt, call = held.prompt, held.call
+        try:
+            reply = await ask(prompt)
+        except Exception as error:
+            if was_refused(error):
+                await self.to.store.transact(lambda db: charges.release(db, call.key, now()))
+            raise
+        used = reply.usage
+        cost = cost_of(prompt.model, used)
+        plain = Usage(input=used.input + used.cache_read + used.cache_write, output=used.output)
+        settled = charges.Settled(cost, cost_of(prompt.model, plain), used, now())
+        for told in await self.to.store.transact(lambda db: self._settle(db, call, settled)):
+            otel.event("tenure.budget.alert", told)
+        return replace(reply, model=prompt.model, cost=cost)
+
+    async def _fitted(self, prompt: Prompt, tier: str) -> tuple[Held, Short | None]:
         """The prompt as it fits, held; or in which scope it does not."""
         known = await self.to.store.read(self._last) if self.before is not None else {}
         size = tokens_at_most(prompt, known.get(prompt.model))
@@ -83,11 +108,22 @@ class Payer:
                 break
             prompt = replace(prompt, max_tokens=most)
             call, short = await self._hold(prompt, tier, size)
-        return prompt, call, short
+        return Held(prompt, call), short
 
     async def _hold(self, prompt: Prompt, tier: str, size: int) -> tuple[Call, Short | None]:
+        """Hold it; while others hold what it needs, look for a moment whether they give it back."""
         call, within = self._call(prompt, tier, size)
-        return call, await self.to.store.transact(lambda db: charges.hold(db, call, within))
+        short = await self.to.store.transact(partial(charges.hold, call=call, scopes=within))
+        for _ in range(LOOKS):
+            if short is None or short.fit == "spent":
+                break
+            await asyncio.sleep(random.uniform(0.5, 1.5) * LOOK)
+            call, within = self._call(prompt, tier, size)
+            # Looking is reading: a crowd that waits must not keep those from the store who give back.
+            short = await self.to.store.read(partial(charges.short_of, scopes=within, amount=call.held))
+            if short is None:
+                short = await self.to.store.transact(partial(charges.hold, call=call, scopes=within))
+        return call, short
 
     def _last(self, db: Connection) -> dict[str, int]:
         return charges.tokens_at(db, self.run.workflow, self.before or 0)
@@ -110,22 +146,6 @@ class Payer:
             expires_at=at + round(self.agent.timeout * 1000) + MARGIN,
         )
         return call, scopes(self.agent.budget, who, at)
-
-    async def _make(self, prompt: Prompt, call: Call, ask: Ask) -> Reply:
-        try:
-            reply = await ask(prompt)
-        except Exception as error:
-            if was_refused(error):
-                await self.to.store.transact(lambda db: charges.release(db, call.key, now()))
-            raise
-        used = reply.usage
-        cost = cost_of(prompt.model, used)
-        plain = Usage(input=used.input + used.cache_read + used.cache_write, output=used.output)
-        settled = charges.Settled(cost, cost_of(prompt.model, plain), used, now())
-        raised = await self.to.store.transact(lambda db: self._settle(db, call, settled))
-        for told in raised:
-            otel.event("tenure.budget.alert", told)
-        return replace(reply, model=prompt.model, cost=cost)
 
     def _settle(self, db: Connection, call: Call, settled: charges.Settled) -> list[dict[str, str]]:
         """Settle, and raise the alerts that are due now."""
@@ -188,5 +208,5 @@ def _waited() -> timedelta:
 
 def _later(short: Short) -> ApplicationError:
     told = f"the budget of this {short.scope.name} is held by other calls: trying again"
-    wait = timedelta(seconds=min(2 ** min(activity.info().attempt, 10) / 2, SLOWEST))
+    wait = timedelta(seconds=random.uniform(0.5, 1.5))  # a crowd that waits should not come back as one
     return ApplicationError(told, type="BudgetHeld", next_retry_delay=wait, category=ApplicationErrorCategory.BENIGN)

@@ -4,7 +4,9 @@
 
 Runs make calls without a pause while an operator halts and resumes their agent, again and again, at a random moment. The same
 for an approver's key that is withdrawn while every run holds calls it approved and has not made yet. All in one process, so that
-one clock says when a call began and when the change was committed. Prints one JSON line; exit code 1 when a goal is missed.
+one clock says in which order the store was told that a call begins and that the change holds: both are noted inside their
+transactions. A call that was told first may run its own first line a moment after the change; `first_line_after_ms` is the longest
+such moment. Prints one JSON line; exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from tenure.activities.resources import now
 from tenure.approvals.approvers import Approver, encode_key
 from tenure.approvals.request import Request
 from tenure.runtime import approving, keys
-from tenure.runtime.store import Connection
+from tenure.runtime.store import Connection, effects, restrictions
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import tool_use
 from tenure.trust.restrictions import Restriction
@@ -44,7 +46,23 @@ LOOK = 0.004  # seconds between two looks at what the store says
 PATIENCE = 5.0  # seconds after which a run that was not woken is woken by the benchmark itself
 SETTLE = 1.0  # seconds that pass between halt and resume in every second round; in the others, none
 LONGEST = 70.0  # seconds after which no new round begins
-CALLS: dict[str, list[float]] = defaultdict(list)  # of each run, when its calls began
+CALLS: dict[str, list[float]] = defaultdict(list)  # of each run, when its calls ran their first lines
+RECORDED: dict[str, list[float]] = defaultdict(list)  # and when the store was told that they begin
+CHANGED: list[float] = []  # when the store was told of each change
+_begin, _restrict = effects.begin, restrictions.restrict
+
+
+def _noting_begin(db: Connection, start: effects.Start) -> effects.Begun:
+    begun = _begin(db, start)
+    if isinstance(begun, effects.Go):
+        RECORDED[start.workflow].append(time.perf_counter())
+    return begun
+
+
+def _noting_restrict(db: Connection, who: tuple[str, str], told: Restriction, by: str, at: int) -> int:
+    fence = _restrict(db, who, told, by, at)
+    CHANGED.append(time.perf_counter())
+    return fence
 
 
 @tool(effect="write", idempotent=True)
@@ -86,8 +104,12 @@ class Runs:
 
     def begun(self, since: float) -> dict[str, int]:
         """How many calls each of them has begun after `since`, where any."""
-        counts = {run: len(CALLS[run]) - bisect_right(CALLS[run], since) for run in self.ids}
+        counts = {run: len(RECORDED[run]) - bisect_right(RECORDED[run], since) for run in self.ids}
         return {run: count for run, count in counts.items() if count}
+
+    def last_line(self, since: float) -> float:
+        """How long after `since` the last of them ran the first line of a call, in seconds."""
+        return max((CALLS[run][-1] - since for run in self.ids if CALLS[run]), default=0.0)
 
     async def moving(self, since: float, calls: int = 1) -> None:
         """Wait until each of them has begun so many calls since then. Raises TimeoutError."""
@@ -112,6 +134,7 @@ class Found:
 
     rounds: int = 0
     late: int = 0  # calls that began after it and should not have
+    trailing: float = 0.0  # seconds after it in which a call that had begun before ran its first line
     latencies: list[float] = field(default_factory=list[float])
     missing: list[int] = field(default_factory=list[int])  # of each round
 
@@ -133,6 +156,7 @@ class Found:
 async def under_way(system: Embedded, agent: Agent, count: int) -> AsyncIterator[Runs]:
     """So many runs, each of a tenant of its own, because the people of one tenant are asked only so much in an hour."""
     CALLS.clear()
+    RECORDED.clear()
     handles = [await agent.start("go", tenant=f"t{number}") for number in range(count)]
     try:
         yield Runs(system, frozenset(handle.id for handle in handles))
@@ -157,7 +181,8 @@ async def halts(system: Embedded, count: int, rounds: int, rng: random.Random, u
             seen = await runs.first_seen(runs.parked)
             await asyncio.sleep(SETTLE * (halted.rounds % 2))
             halted.add(runs.ids, seen, changed)
-            halted.late += sum(runs.begun(changed).values())
+            halted.late += sum(runs.begun(CHANGED[-1]).values())
+            halted.trailing = max(halted.trailing, runs.last_line(changed))
             since = await resume(runs, resumed)
             say(
                 f"halt {halted.rounds}: {halted.told()}, late {halted.late}; resume: {resumed.told()}, asleep {resumed.missing}"
@@ -168,6 +193,7 @@ async def halts(system: Embedded, count: int, rounds: int, rng: random.Random, u
         "halt": {
             "calls": calls,
             "began_after": halted.late,
+            "first_line_after_ms": round(1000 * halted.trailing, 1),
             "not_parked": sum(halted.missing),
             "parked_ms": halted.told(),
         },
@@ -206,11 +232,16 @@ async def revocations(system: Embedded, count: int, rounds: int, rng: random.Ran
             changed = time.perf_counter()
             seen = await runs.first_seen(functools.partial(runs.asking, asked))
             revoked.add(holding, seen, changed)
-            revoked.late += sum(runs.begun(changed).values())
+            revoked.late += sum(runs.begun(CHANGED[-1]).values())
+            revoked.trailing = max(revoked.trailing, runs.last_line(changed))
             say(
                 f"revocation {revoked.rounds}: {revoked.told()}, late {revoked.late}, {len(holding)} runs held approvals"
             )
-    made = {"calls": sum(map(len, CALLS.values())), "began_after": revoked.late}
+    made = {
+        "calls": sum(map(len, CALLS.values())),
+        "began_after": revoked.late,
+        "first_line_after_ms": round(1000 * revoked.trailing, 1),
+    }
     return {"revoke": {**made, "not_asked_again": sum(revoked.missing), "asks_again_ms": revoked.told()}}
 
 
@@ -239,6 +270,7 @@ def revoke(db: Connection, system: Embedded, name: str) -> None:
 async def measure(count: int, rounds: int, seed: int) -> dict[str, Any]:
     """The figures of so many rounds of each change under so many runs."""
     rng, begun = random.Random(seed), time.perf_counter()
+    effects.begin, restrictions.restrict = _noting_begin, _noting_restrict
     async with embedded(MOVER, ASKER, claude=claude) as system:
         figures = await halts(system, count, rounds, rng, begun + LONGEST / 2)
         figures |= await revocations(system, count, rounds, rng, begun + LONGEST)

@@ -110,9 +110,9 @@ def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short |
     if db.execute("SELECT 1 FROM charges WHERE key = ?", (call.key,)).fetchone() is not None:
         return None
     sweep(db, call.at)
-    found = [short for scope in scopes if (short := _short(db, scope, call.held)) is not None]
-    if found:
-        return next((short for short in found if short.fit == "spent"), found[0])
+    short = short_of(db, scopes, call.held)
+    if short is not None:
+        return short
     db.execute(
         "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, outcome)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'held')",
@@ -129,6 +129,12 @@ def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short |
             (scope.name, scope.subject, scope.period, call.held),
         )
     return None
+
+
+def short_of(db: sqlite3.Connection, scopes: Sequence[Scope], amount: int) -> Short | None:
+    """In which of the scopes so much does not fit now: one that is spent before one that others hold."""
+    found = [short for scope in scopes if (short := _short(db, scope, amount)) is not None]
+    return next((short for short in found if short.fit == "spent"), found[0] if found else None)
 
 
 def settle(db: sqlite3.Connection, key: str, told: Settled) -> None:
