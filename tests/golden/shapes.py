@@ -93,7 +93,9 @@ HELD = Agent(name="keeper", on_response=lambda answer: Hold("look at it"))
 THRIFTY = Agent(name="keeper", tools=[price, mail, note_down], rate_limits={"mail": "1/hour", "note_down": "1/s"})
 FITTED = Agent(name="keeper", tools=[look], context_window=2_000)
 TRUST = ("gated", "halted", "ledger-raised", "ledger-fallen")
+PAYING = Agent(name="keeper", tools=[look], optimization={"budget": {"daily": 0.05, "onExhausted": "pause"}})
 AGENTS = {
+    "paid": PAYING,
     "policed": POLICED,
     "held": HELD,
     "thrifty": THRIFTY,
@@ -149,6 +151,18 @@ async def _in_doubt(system: Embedded) -> RunHandle:
     start = effects.Start(effect_key("default", handle.id, 2, bound), handle.id, 2, "break_off", bound, "dead", now())
     await system.require_store().transact(lambda db: effects.begin(db, start))
     await system.answer(await one_pending(system), "happened")
+    await handle.result()
+    return handle
+
+
+async def _paid(system: Embedded) -> RunHandle:
+    """A run whose budget is gone at its first call: people add to it."""
+    await (await system.runs.start("keeper", "before")).result()
+    await system.require_store().transact(
+        lambda db: db.execute("UPDATE totals SET spent = 49900 WHERE scope = 'agent/day'")
+    )
+    handle = await system.runs.start("keeper", "go")
+    await system.approve(await one_pending(system))
     await handle.result()
     return handle
 
@@ -212,6 +226,7 @@ SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude
         ],
         trusted.halted,
     ),
+    "paid": ([tool_use("look", what="a"), text("done")], _paid),
     "ledger-raised": (lambda body: text("done"), trusted.raised),
     "ledger-fallen": (lambda body: text("done"), trusted.fallen),
 }
