@@ -132,7 +132,8 @@ class Payer:
         at, info = now(), activity.info()
         who = Spender(self.run.tenant, self.agent.name, self.run.workflow, self.run.user)
         call = Call(
-            key=f"{info.workflow_run_id}:{self.seq}:{info.attempt}:{tier}:{prompt.model}",
+            # The activity's id as well: after a pause the same turn is decided anew, in the same run, and paid for anew.
+            key=f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}:{tier}:{prompt.model}",
             workflow=self.run.workflow,
             tenant=self.run.tenant,
             agent=self.agent.name,
@@ -163,17 +164,18 @@ class Payer:
     def _shortage(self, short: Short | None) -> Shortage:
         if short is None:
             return Shortage()
-        scope, cap = short.scope, (short.scope.cap or 0) + short.total.raised
+        scope, total, cap = short.scope, short.total, (short.scope.cap or 0) + short.total.raised
+        others = f", {money.shown(total.held)} is held by calls under way" if short.fit == "held" else ""
         return Shortage(
             scope=scope.name,
             subject=scope.subject,
             period=scope.period,
             cap=cap,
-            spent=short.total.spent,
+            spent=total.spent,
             needed=short.wanted,
             until=turns_at(scope, now()) or 0,
             on=self.agent.budget.on_exhausted,
-            why=f"the budget of this {scope.name} is used up: {money.shown(short.total.spent)} of {money.shown(cap)} is spent,"
+            why=f"the budget of this {scope.name} is used up: {money.shown(total.spent)} of {money.shown(cap)} is spent{others},"
             f" and the next call may cost {money.shown(short.wanted)}",
         )
 

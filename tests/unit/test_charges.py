@@ -86,6 +86,13 @@ def test_the_same_call_is_held_once_and_settled_once(db: Connection) -> None:
     assert spent(db, "run") == (30, 0)
 
 
+def test_a_call_that_was_settled_is_not_made_again_for_nothing(db: Connection) -> None:
+    held(db, "a", 400)
+    charges.settle(db, "a", Settled(30, 30, Usage(), NOON))
+    with pytest.raises(sqlite3.IntegrityError):
+        held(db, "a", 400)
+
+
 def test_a_hold_that_nobody_settles_in_time_is_spent_in_full_and_no_phantom(db: Connection) -> None:
     held(db, "a", 400)
     held(db, "b", 10, NOON + LIVES)

@@ -105,9 +105,10 @@ def total(db: sqlite3.Connection, scope: Scope) -> Total:
 def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short | None:
     """Hold what the call may cost in all of its scopes, or say in which it does not fit: the one that is spent before others.
 
-    The same key again is the same hold. What nobody settled in time is settled first.
+    The same key again is the same hold, as long as it is one: a call that was settled is not made again under it. What nobody
+    settled in time is settled first.
     """
-    if db.execute("SELECT 1 FROM charges WHERE key = ?", (call.key,)).fetchone() is not None:
+    if db.execute("SELECT 1 FROM charges WHERE key = ? AND outcome = 'held'", (call.key,)).fetchone() is not None:
         return None
     sweep(db, call.at)
     short = short_of(db, scopes, call.held)
