@@ -14,6 +14,7 @@ from tenure import Agent, tool
 from tenure.activities import paying
 from tenure.activities.raising import Raising
 from tenure.approvals.request import Request
+from tenure.client import RunHandle
 from tenure.errors import ConfigError
 from tenure.run import Raise
 from tenure.runtime.prices import cost_of
@@ -48,6 +49,13 @@ async def spend(system: Embedded, amount: int, scope: str = "agent/day") -> None
         db.execute("UPDATE totals SET spent = spent + ? WHERE scope = ?", (amount, scope))
 
     await system.require_store().transact(write)
+
+
+async def started_late(system: Embedded, agent: Agent) -> RunHandle:
+    """A run that begins when the day's budget of ten cents is all but spent."""
+    await agent.run("go")
+    await spend(system, 99_900)
+    return await agent.start("go")
 
 
 def asked(system: Embedded) -> list[tuple[str, int]]:
@@ -125,9 +133,7 @@ async def test_where_the_own_model_is_too_dear_the_next_one_answers() -> None:
 async def test_a_paused_run_goes_on_when_people_add_to_its_budget_and_once_only() -> None:
     agent = desk(daily=0.1, on_exhausted="pause")
     async with embedded(agent, claude=lambda body: text("done")) as system:
-        await agent.run("go")
-        await spend(system, 99_900)
-        handle = await agent.start("go")
+        handle = await started_late(system, agent)
         request: Request = await one_pending(system)
         assert (request.kind, request.payload["add"], request.payload["scope"]) == ("budget", "$0.10", "agent/day")
         await system.approve(request)
@@ -138,9 +144,7 @@ async def test_a_paused_run_goes_on_when_people_add_to_its_budget_and_once_only(
 async def test_a_paused_run_whose_request_is_denied_stops() -> None:
     agent = desk(daily=0.1, on_exhausted="pause")
     async with embedded(agent, claude=lambda body: text("done")) as system:
-        await agent.run("go")
-        await spend(system, 99_900)
-        handle = await agent.start("go")
+        handle = await started_late(system, agent)
         await system.answer(await one_pending(system), "deny", note="enough for today")
         response = await handle.result()
         assert (response.stop_reason, "enough for today" in response.message) == ("budget", True)
@@ -150,9 +154,7 @@ async def test_a_paused_run_goes_on_by_itself_when_the_day_is_over(monkeypatch: 
     monkeypatch.setattr(paying, "turns_at", lambda scope, at: at + 2_000)
     agent = desk(daily=0.1, on_exhausted="pause")
     async with embedded(agent, claude=lambda body: text("done")) as system:
-        await agent.run("go")
-        await spend(system, 99_900)
-        handle = await agent.start("go")
+        handle = await started_late(system, agent)
         request = await one_pending(system)
         assert request.deadline - request.opened_at <= 3_000
         await spend(system, -99_900)  # as on a new day
@@ -164,9 +166,7 @@ async def test_a_paused_run_goes_on_by_itself_when_the_day_is_over(monkeypatch: 
 async def test_nobody_adds_to_a_budget_by_writing_that_it_was_approved() -> None:
     agent = desk(daily=0.1, on_exhausted="pause")
     async with embedded(agent, claude=lambda body: text("done")) as system:
-        await agent.run("go")
-        await spend(system, 99_900)
-        handle = await agent.start("go")
+        handle = await started_late(system, agent)
         request = await one_pending(system)
         store, raising = system.require_store(), Raising(system.resources)
         await store.transact(lambda db: approvals.close_request(db, request.id, "approve", "operator", 1))
