@@ -163,7 +163,6 @@ class Raise(Wire):
     """People have answered a request about a budget: what they approved is added to it."""
 
     request: str
-    tenant: str
 
 
 class Grant(Wire):

@@ -10,7 +10,6 @@ from tenure.optimize import money
 from tenure.run import Parked, Raise, RunState, StopReason
 from tenure.trust.terms import DEFAULTS
 from tenure.turn import Shortage
-from tenure.workflows import story
 from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.carry import Stop, now, tell
 from tenure.workflows.quick import quick
@@ -24,13 +23,12 @@ async def exhausted(run: RunState, desk: Desk, short: Shortage) -> Stop | None:
     settled = await desk.ask(run.parked, _request(run, short, run.parked.since))
     run.parked = run.shortage = None
     if settled.choice == "approve":
-        await quick("raise_budget", Raise(request=settled.request, tenant=run.request.tenant))
+        await quick("raise_budget", Raise(request=settled.request))
         tell(run, f"{settled.principal} added {money.shown(short.cap)} to the budget of this {short.scope}")
         return None
     if settled.choice == "expired" and 0 < short.until <= now():
         tell(run, f"a new {short.scope.rpartition('/')[2]}, a new budget")
         return None
-    story.mark_waiting(False)
     return Stop(StopReason.BUDGET, f"{short.why}; {settled.refusal}")
 
 

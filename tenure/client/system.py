@@ -79,7 +79,7 @@ class Tenure(Connected):
 
     @cached_property
     def cost(self) -> Cost:
-        """What was paid for, and what is left of the budgets."""
+        """What was paid for, and which budgets ran low."""
         return Cost(self)
 
     @cached_property

@@ -173,7 +173,7 @@ async def test_nobody_adds_to_a_budget_by_writing_that_it_was_approved() -> None
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, workflow_id=handle.id)
         with pytest.raises(ApplicationError, match="of its approvals 0 hold, 1 are needed"):
-            await environment.run(raising.raise_budget, Raise(request=request.id, tenant="default"))
+            await environment.run(raising.raise_budget, Raise(request=request.id))
         assert await rows(system, "SELECT scope FROM totals WHERE raised > 0") == []
         await handle.cancel()
 

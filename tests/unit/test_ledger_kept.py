@@ -49,14 +49,14 @@ async def test_a_fall_that_is_kept_again_later_moves_the_fence_once_and_stands_i
 async def test_two_proposals_that_end_alike_at_one_level_are_both_in_the_history(store: Store) -> None:
     ledger = earned()
     for start in (100, 200):
-        ledger = incident_free_end(ledger)
+        ledger = unanswered(ledger)
         await keep(store, ledger, start, read_to=start)
         ledger = earned(start, at=DAY * start, ledger=ledger.model_copy(update={"changes": []}))
     changes = await store.read(lambda db: ledgers.changes(db, *WHO))
     assert [change.kind for change in changes].count("expired") == 2
 
 
-def incident_free_end(ledger: Ledger) -> Ledger:
+def unanswered(ledger: Ledger) -> Ledger:
     """The ledger after nobody has answered its proposal."""
     assert ledger.proposal is not None
     ended = propose(ledger, POLICY, ledger.proposal.opened_at + 4 * DAY)

@@ -263,27 +263,6 @@ def accounts(db: sqlite3.Connection, by: str, since: int, tenant: str | None = N
 
 
 @dataclass(frozen=True)
-class Bounded:
-    """A scope of which something is spent, held or added in a period that is not over."""
-
-    scope: str
-    subject: str
-    period: str
-    total: Total
-
-
-def current(db: sqlite3.Connection, periods: Sequence[str]) -> list[Bounded]:
-    """What is spent in these days and months, the most first; runs are left out."""
-    marks = ", ".join("?" * len(periods))
-    rows = db.execute(
-        f"SELECT scope, subject, period, spent, held, raised FROM totals WHERE period IN ({marks})"
-        " ORDER BY spent DESC, scope, subject",
-        tuple(periods),
-    )
-    return [Bounded(row[0], row[1], row[2], Total(row[3], row[4], row[5])) for row in rows]
-
-
-@dataclass(frozen=True)
 class Alert:
     """A scope had spent that share of its cap."""
 
