@@ -26,7 +26,7 @@ from tenure.activities.standing import Watching
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import vouch
 from tenure.approvals.digest import call_digest
-from tenure.approvals.request import Closed, Kind, Request, Verdicts, Verify
+from tenure.approvals.request import Closed, Kind, Request, Verdict, Verdicts, Verify
 from tenure.errors import BadInput
 from tenure.run import OpenTurn, RunRequest, RunState
 from tenure.runtime import approving
@@ -89,7 +89,8 @@ class Effects(RuleBasedStateMachine):
         self.cards: dict[str, Request] = {}
         self.closed: dict[str, str] = {}
         self.given: dict[str, dict[str, str]] = {}
-        self.expected: dict[str, tuple[bool, str]] = {}
+        self.said: dict[str, tuple[str, str, str, bool]] = {}  # by whom, which way, what, and whether it fits
+        self.decided: set[str] = set()
         self.tokens = self.starts = 0
         self.waits = self.told = ""  # what the attempt under way waits for, and what it is told
         request = RunRequest(agent="desk", tenant=TENANT, user=USER)
@@ -195,10 +196,8 @@ class Effects(RuleBasedStateMachine):
     def _job(self, ask: Act) -> Job:
         self.starts += 1
         environment = ActivityEnvironment()
-        name = tool_calls(self.row["content"])[ask.call]["name"]
-        environment.info = dataclasses.replace(
-            environment.info, activity_type=f"tool.{name}", activity_id=str(self.starts), workflow_id=WORKFLOW
-        )
+        told = {"activity_type": f"tool.{tool_calls(self.row['content'])[ask.call]['name']}", "workflow_id": WORKFLOW}
+        environment.info = dataclasses.replace(environment.info, activity_id=str(self.starts), **told)
         run: Any = runs.get(self.db, WORKFLOW)
         return environment.run(job_of, ask, self.row, [], run, DESK)
 
@@ -211,15 +210,14 @@ class Effects(RuleBasedStateMachine):
         assert asked is not None
         if asked.kind is Kind.IN_DOUBT:
             verdict = "happened" if verdict == "deny" else "did-not"
-        self._send(self._token(asked, by, via, verdict=verdict), self._counts(asked, by, via, verdict), via)
-        self.inside.go_on()
+        self._answer(asked, by, via, verdict)
 
     @rule(people=st.permutations(["operator", "reviewer", "carol"]))
     @precondition(lambda self: self.run.waiting_for is not None)
     def people_answer_one_after_the_other(self, people: list[str]) -> None:
         asked = self.run.waiting_for
         for by in people:
-            if self.run.waiting_for is not None and self.run.waiting_for == asked:
+            if self.run.waiting_for == asked:
                 self.somebody_answers(by, "cli", "approve")
 
     @rule(by=st.sampled_from(["operator", "reviewer", "carol"]), given=st.sampled_from(CALLS))
@@ -229,37 +227,29 @@ class Effects(RuleBasedStateMachine):
         assert asked is not None
         if asked.payload["tool"] == given[0]:
             fits = not isinstance(given[1].get("amount"), str) and given[1] != asked.payload["arguments"]
-            sent = self._token(asked, by, "cli", verdict="edit", edit=given[1])
-            self._send(sent, fits and self._counts(asked, by, "cli", "edit"))
-            self.inside.go_on()
+            self._answer(asked, by, "cli", "edit", fits, edit=given[1])
 
     @rule(by=NAMES, flaw=st.sampled_from(["digest", "key", "exp", "request"]))
     @precondition(lambda self: self.run.waiting_for is not None)
     def somebody_forges_an_answer(self, by: str, flaw: str) -> None:
         asked = self.run.waiting_for
         assert asked is not None
-        wrong = {"digest": "0" * 64, "exp": 1, "request": "req-another"}
-        changed = {flaw: wrong[flaw]} if flaw in wrong else {}
-        signer = "mallory" if flaw == "key" else by
-        self._send(self._token(asked, by, "cli", signer=signer, verdict="approve", **changed), False)
+        wrong = {"digest": "0" * 64, "exp": 1, "request": "req-another", "key": "mallory"}[flaw]
+        changed = {"signer" if flaw == "key" else flaw: wrong}
+        self._answer(asked, by, "cli", "approve", False, **changed)
+
+    def _answer(self, asked: Request, by: str, via: str, verdict: str, genuine: bool = True, **changed: Any) -> None:
+        self.tokens += 1
+        sent = token(asked, by, via, self.inside.at, f"j{self.tokens}", verdict=verdict, **changed)
+        self.said[sent] = (by, via, verdict, genuine)
+        self.desk.drop(sent)
         self.inside.go_on()
 
-    def _token(self, asked: Request, by: str, via: str, **changed: Any) -> str:
-        self.tokens += 1
-        return token(asked, by, via, self.inside.at, f"j{self.tokens}", **changed)
-
-    def _counts(self, asked: Request, by: str, via: str, verdict: str) -> bool:
-        """Whether an answer that is as it should be counts now: by who is an approver."""
-        person = self.valid.get(by)
-        if person is None or person.gateway or by == USER or person.tenant not in ("*", TENANT):
-            return False
-        way = "gate" in self.valid if via == "gateway" else bool(person.key)
+    def _counts(self, asked: Request, sent: str) -> bool:
+        """Whether an answer counts when it is looked at: by who is an approver then, and unless another decided before."""
+        by, via, verdict, fits = self.said[sent]
         again = verdict == "approve" and by in self.given.get(asked.id, ())
-        return way and not again and not person.lacks(asked.roles)
-
-    def _send(self, sent: str, counts: bool, via: str = "cli") -> None:
-        self.expected[sent] = counts, via
-        self.desk.drop(sent)
+        return fits and not again and asked.id not in self.decided and self._is_approver(by, asked.roles, via)
 
     @rule(name=NAMES, how=st.sampled_from(["revoked", "other root", "gone", "back", "back", "less"]))
     def the_registry_changes(self, name: str, how: str) -> None:
@@ -352,18 +342,23 @@ class Effects(RuleBasedStateMachine):
         assert (name, given, job.seq) in [(one["tool"], one["arguments"], one["row"]) for one in shown]
         assert (self.closed[request], card.epoch) == ("approve", self._standing().fence)
         quorum, role = people_wanted(name, given)
-        people = [who for who, via in self.given[request].items() if self._is_approver(who, role, via)]
+        people = [
+            who for who, via in self.given[request].items() if self._is_approver(who, [role] if role else [], via)
+        ]
         assert len(people) >= quorum, (people, self.given[request], quorum)
 
-    def _is_approver(self, who: str, role: str, via: str) -> bool:
-        person, has_way = self.valid.get(who), via != "gateway" or "gate" in self.valid
-        return person is not None and has_way and who != USER and not person.lacks([role] if role else [])
+    def _is_approver(self, who: str, roles: list[str], via: str) -> bool:
+        person = self.valid.get(who)
+        if person is None or person.gateway or who == USER or person.tenant not in ("*", TENANT):
+            return False
+        return ("gate" in self.valid if via == "gateway" else bool(person.key)) and not person.lacks(roles)
 
     def _standing(self) -> Standing:
         return restrictions.standing(self.db, TENANT, "desk")
 
     async def _opened(self, request: Request) -> str:
         told = await self._open(request)
+        self.decided.discard(request.id)
         if told:
             self.cards[request.id] = request
             self.closed.pop(request.id, None)
@@ -372,11 +367,17 @@ class Effects(RuleBasedStateMachine):
     async def _verified(self, ask: Verify) -> Verdicts:
         found = await self._verify(ask)
         for sent, verdict in zip(ask.tokens, found.verdicts, strict=True):
-            counts, via = self.expected[sent]
-            assert verdict.accepted == counts, verdict.reason
-            if verdict.accepted and verdict.choice == "approve":
-                self.given.setdefault(ask.request.id, {})[verdict.principal] = via
+            assert verdict.accepted == self._counts(ask.request, sent), verdict.reason
+            if verdict.accepted:
+                self._count(ask.request, verdict, self.said[sent][1])
         return found
+
+    def _count(self, asked: Request, verdict: Verdict, via: str) -> None:
+        people = self.given.setdefault(asked.id, {})
+        if verdict.choice == "approve":
+            people[verdict.principal] = via
+        if verdict.choice != "approve" or len(people) >= asked.quorum:
+            self.decided.add(asked.id)
 
     async def _closed(self, closed: Closed) -> None:
         self.closed[closed.request.id] = closed.settled.choice
