@@ -30,6 +30,7 @@ from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 import tenure.workflows
 from tenure.activities.act import Acting
+from tenure.activities.auditing import Auditing
 from tenure.activities.decide import Deciding
 from tenure.activities.ledger import Ledgering
 from tenure.activities.observe import Observing
@@ -52,7 +53,7 @@ from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Connection, Store, agents, outcomes
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
-from tenure.spec import SUMMARISER, AgentSpec
+from tenure.spec import AgentSpec
 from tenure.trust import Trust, level
 from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
@@ -119,7 +120,7 @@ async def serving(
 def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str]) -> Resources:
     registry = Registry(served)
     for agent in registry.agents.values():
-        for model in (agent.model, *agent.fallback, *((SUMMARISER,) if agent.context_window else ())):
+        for model in agent.models:
             cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
     if not settings.approver_root:
         raise ConfigError(
@@ -150,7 +151,7 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
             responding.respond, responding.evaluate,
             verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
-            ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget,
+            ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget, Auditing(to).audit,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],

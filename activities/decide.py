@@ -9,7 +9,7 @@ from typing import Any
 
 from temporalio import activity
 
-from tenure.activities import calling, hooks, provenance
+from tenure.activities import calling, hooks, provenance, routing
 from tenure.activities.calling import Sent
 from tenure.activities.observe import raise_elsewhere
 from tenure.activities.paying import Exhausted, Payer
@@ -61,6 +61,7 @@ class Deciding:
             if agent.until is not None and await hooks.holds(agent, "until", agent.until, state):
                 return Turn(until=True)
             recovered = await _recover(run, agent, state)
+            model = await routing.model_for(run, agent, rows, {**state, **recovered})
         except HookFailed as error:
             return Turn(halted=str(error))
         deadline = asyncio.get_running_loop().time() + agent.timeout  # a summary takes its share of it
@@ -68,12 +69,12 @@ class Deciding:
         payer = Payer(self.to, run, agent, ask.seq, before)
         try:
             sent = await calling.fit(payer, rows, ask, deadline)
-            reply = await calling.call(payer, _prompt(agent, run, sent.messages), deadline)
+            reply, sent, tier = await routing.ask(payer, _prompt(agent, run, sent.messages, model), sent, deadline)
         except Exhausted as error:
             return Turn(shortage=error.shortage)
         checked = await _check(run, agent, reply, {**state, **recovered})
         origin = self._origin(ask, agent, run, rows, reply, checked)
-        turn = _turn(agent, reply, sent, checked, recovered, origin)
+        turn = _turn(agent, reply, sent, checked, recovered, origin).model_copy(update={"tier": tier} if tier else {})
         return await self.to.store.transact(functools.partial(_record, run=run, ask=ask, turn=turn))
 
     def _origin(
@@ -129,9 +130,9 @@ async def _recovered(run: RunRow, agent: AgentSpec, state: JsonObject) -> JsonOb
     return delta
 
 
-def _prompt(agent: AgentSpec, run: RunRow, said: list[JsonObject]) -> Prompt:
+def _prompt(agent: AgentSpec, run: RunRow, said: list[JsonObject], model: str) -> Prompt:
     return Prompt(
-        model=agent.model,
+        model=model,
         messages=said,
         max_tokens=agent.max_tokens,
         timeout=agent.timeout,
@@ -164,6 +165,7 @@ def _turn(
         "usage": reply.usage + sent.usage,
         "cost": reply.cost + sent.cost,
         "model": reply.model if reply.model != agent.model else "",
+        "saved": reply.saved,
         "tokens": reply.usage.total if agent.context_window else 0,
     }
     # History leaves out what was not set: only what says something is.

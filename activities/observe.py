@@ -1,7 +1,8 @@
-"""observe: find the agent a run names, record its snapshot, write the first row of the transcript."""
+"""observe: find the agent a run names, record its snapshot, write the first row; and answer it at once, where that is known."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from temporalio import activity
@@ -9,10 +10,13 @@ from temporalio.exceptions import ApplicationError
 
 from tenure.activities.resources import Resources, now, refuse
 from tenure.errors import BadInput, NotServed
-from tenure.run import Observe, Observed, Outcome, RunRequest, Snapshot
+from tenure.run import Observe, Observed, RunRequest, Snapshot
+from tenure.runtime import caching
+from tenure.runtime.caching import Asked
 from tenure.runtime.store import Connection, agents, ledgers, runs, transcript
 from tenure.spec import AgentSpec
 from tenure.transcript import first_row
+from tenure.turn import Audit, Turn
 
 
 @dataclass(frozen=True)
@@ -35,20 +39,21 @@ class Observing:
 
         request = ask.request.model_copy(update={"state": {**agent.state, **ask.request.state}})
 
-        def write(db: Connection) -> Outcome | None:
+        def write(db: Connection) -> Observed:
             ended = None if ask.again else runs.earlier(db, workflow, ask.first_run)
             stands = transcript.standing(db, workflow, 0) if ended else None
             if stands is not None and stands[0] != row:
                 told = "this idempotency key was used for another message or context: use a new one"
                 raise refuse(BadInput(f"{workflow}: {told}"))
-            if ended is None:
-                runs.observe(db, workflow, request, snapshot, now(), ask.first_run)
-            if ended is None and not ask.again:
-                transcript.put(db, workflow, 0, row)
-            return ended
+            if ended is not None:
+                return Observed(ended=ended)
+            runs.observe(db, workflow, request, snapshot, now(), ask.first_run)
+            if ask.again:
+                return Observed(snapshot=snapshot)
+            transcript.put(db, workflow, 0, row)
+            return _answered(db, agent, Asked(workflow, request, snapshot, now(), random.random()))
 
-        ended = await self.to.store.transact(write)
-        return Observed(snapshot=snapshot) if ended is None else Observed(ended=ended)
+        return await self.to.store.transact(write)
 
     async def _snapshot(self, agent: AgentSpec, tenant: str) -> Snapshot:
         """The agent as it is announced, at the level it has earned."""
@@ -69,6 +74,20 @@ class Observing:
             return mine
         await raise_elsewhere(self.to, request.agent, wanted, begun=again)
         raise refuse(NotServed(_not_served(request.agent, wanted, mine, sorted(self.to.registry.agents))))
+
+
+def _answered(db: Connection, agent: AgentSpec, asked: Asked) -> Observed:
+    """The run as it begins: answered already, where a rule of the agent has the answer and nothing holds the agent up."""
+    snapshot = asked.snapshot
+    if ledgers.standing(db, asked.request.tenant, agent.name).halted:
+        return Observed(snapshot=snapshot)
+    match caching.look(db, agent, asked):
+        case Turn() as ready:
+            return Observed(snapshot=snapshot, ready=ready)
+        case Audit() as audit:
+            return Observed(snapshot=snapshot, audit=audit)
+        case None:
+            return Observed(snapshot=snapshot)
 
 
 async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None, *, begun: bool) -> None:

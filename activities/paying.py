@@ -95,7 +95,7 @@ class Payer:
         settled = charges.Settled(cost, cost_of(prompt.model, plain), used, now())
         for told in await self.to.store.transact(lambda db: self._settle(db, call, settled)):
             otel.event("tenure.budget.alert", told)
-        return replace(reply, model=prompt.model, cost=cost)
+        return replace(reply, model=prompt.model, cost=cost, saved=settled.uncached - cost)
 
     async def _fitted(self, prompt: Prompt, tier: str) -> tuple[Held, Short | None]:
         """The prompt as it fits, held; or in which scope it does not."""

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from tenure.activities.resources import Resources, now
 from tenure.run import Record, Recorded
-from tenure.runtime import judging
+from tenure.runtime import caching, judging
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.transcript import was_made
@@ -33,6 +33,8 @@ class Recording:
             run = runs.get(db, workflow)
             if run is not None:
                 judging.finished(db, run, now())
+            if run is not None and record.outcome.served is not None:
+                caching.served(db, run, record.outcome.served, record.model, now())
             open_effects = [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
             return open_effects, judging.due(db, (record.tenant, record.agent), now())
 

@@ -13,6 +13,7 @@ else ends the run by its name; `evaluate` comes after the end and can only leave
 | `until` | the state | bool, or None for False |
 | `required_state` | Missing | the value |
 | `evaluate` | the Response | None, bool or Evaluation(good, note) |
+| `optimization.route` | FirstTurn | None, a model, or Choice(model, confidence) |
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Literal
 from tenure.run import Outcome, Status, StopReason
 from tenure.wire import JsonObject, Wire
 
+CONFIDENT = 0.8  # of a Choice
 SECONDS = 10.0  # that all hooks of one kind may take in one turn: they decide; what takes longer belongs into a tool
 HOOKS = ("until", "on_iteration", "on_tool_call", "on_error", "on_response", "evaluate")
 
@@ -36,6 +38,23 @@ class RunInfo:
     tenant: str
     user: str | None = None
     role: str | None = None
+
+
+@dataclass(frozen=True)
+class FirstTurn:
+    """A run before Claude has been asked anything: the message and the context it was given, and its state."""
+
+    run: RunInfo
+    texts: list[str]
+    state: JsonObject
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model for the first turn, and how sure `route` is that it can do it, from 0 to 1. Below 0.8 the agent's own is asked."""
+
+    model: str
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tenure.approvals.request import Request
 from tenure.trust.config import ApprovalRule, Permit, ToolRule
 from tenure.trust.level import MOST
 from tenure.trust.restrictions import FREE, Standing
-from tenure.turn import Shortage, Usage
+from tenure.turn import Audit, Served, Shortage, Turn, Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
 
@@ -245,6 +245,11 @@ class RunState(BaseModel):
     parked: Parked | None = None
     woken: bool = False  # somebody says that what it is parked for may be over
     shortage: Shortage | None = None  # the budget does not allow the next call of the model
+    ready: Turn | None = None  # what is answered without Claude
+    audit: Audit | None = None  # what would have been
+    served: Served | None = None  # what was
+    cheap: bool | None = None  # every turn so far was made by a model that `route` chose; None: there was none
+    saved: int = 0
 
     @property
     def agent(self) -> Snapshot:
@@ -309,13 +314,20 @@ class Outcome(Wire):
     tier: str = "model"
     rows: int = 0
     fingerprint: str = ""
+    saved: int = 0
+    served: Served | None = None
 
 
 class Observed(Wire):
-    """What `observe` found: the agent's snapshot; or how an earlier run of this id ended, whose history is gone."""
+    """What `observe` found: the agent's snapshot; or how an earlier run of this id ended, whose history is gone.
+
+    `ready` is the turn that answers the run without Claude; `audit` is one that would, and Claude is asked all the same.
+    """
 
     snapshot: Snapshot | None = None
     ended: Outcome | None = None
+    ready: Turn | None = None
+    audit: Audit | None = None
 
 
 class Record(Wire):
@@ -328,12 +340,28 @@ class Record(Wire):
     role: str | None = None
     trace: dict[str, str] = Field(default_factory=dict[str, str])
     first_run: str = ""
+    model: str = ""  # that was not asked, where the run was answered without one
 
 
 class Recorded(Wire):
     """The tools whose effects are in doubt at the end of a run."""
 
     in_doubt: list[str] = Field(default_factory=list[str])
+
+
+class Compare(Wire):
+    """Compare the answer that a run was given by Claude with the one that was known. `seq` counts the run's rows."""
+
+    seq: int
+    audit: Audit
+    request: str
+    message: str
+
+
+class Compared(Wire):
+    """Whether they say the same; None: nobody knows."""
+
+    agreed: bool | None = None
 
 
 class Progress(Wire):

@@ -221,7 +221,20 @@ class AgentSpec(BaseModel):
     @property
     def fallback(self) -> tuple[str, ...]:
         """The models that follow on its own when that does not fit the budget any more."""
-        return self.optimization.models if self.optimization else ()
+        falls_back = self.budget.on_exhausted == "fallback"
+        return self.optimization.models if self.optimization and falls_back else ()
+
+    @property
+    def models(self) -> list[str]:
+        """Every model that may be asked for the agent."""
+        told = self.optimization
+        beside = [SUMMARISER] if self.context_window or (told and told.rules and told.audit) else []
+        return [self.model, *(told.models if told else ()), *beside]
+
+    @property
+    def audited(self) -> float:
+        """The share of answers given again for which Claude is asked all the same."""
+        return float(self.optimization.audit) if self.optimization else 0.0
 
     @property
     def level(self) -> int | None:

@@ -67,6 +67,23 @@ class Fitted(Wire):
     summary: str = ""
 
 
+class Served(Wire):
+    """An answer that was given without Claude: by which tier and rule, from which run (`source`), and what that saved."""
+
+    tier: str
+    rule: str = ""
+    source: str = ""
+    saved: int = 0  # micro-dollars: what the answer cost the run that it comes from
+
+
+class Audit(Wire):
+    """An answer that would have been given again, and is compared with what Claude says instead."""
+
+    rule: str
+    source: str
+    answer: str
+
+
 class Shortage(Wire):
     """The budget does not allow the next call of the model: in which scope, and what follows (`on`). Micro-dollars.
 
@@ -92,10 +109,11 @@ class Turn(Wire):
     hold what Claude is told instead of a result, `modified` the input with which it is made instead, `taint` why a person must look
     at where its arguments come from. `state` is what recovery hooks set before the turn. `halted`: the run ends instead of asking
     Claude; `broken`: it ends because a hook of the agent failed on the turn; `parked`: Claude was not asked, because an operator
-    has halted the agent; `shortage`: because the budget does not allow it. `model` made the turn, where that is not the agent's
-    own. `tainted`: what the turn rests on holds text from elsewhere. `standing` is what was restricted when the
-    turn was recorded. `tokens` is what the call itself took, where the agent has a `context_window`; `usage` is all that was used,
-    `cost` is in micro-dollars.
+    has halted the agent; `shortage`: because the budget does not allow it; `served`: because the answer was known. `model` made the
+    turn, where that is not the agent's own, and `tier` says why. `tainted`: what the turn rests on holds text from elsewhere.
+    `standing` is what was restricted when the turn was recorded. `tokens` is what the call itself took, where the agent has a
+    `context_window`; `usage` is all that was used. Micro-dollars: `cost` is what was paid, `saved` what the cache of prompts spared
+    (below zero: what filling it cost beyond that).
     """
 
     content: list[JsonObject] = Field(default_factory=list[JsonObject])
@@ -114,6 +132,9 @@ class Turn(Wire):
     parked: bool = False
     shortage: Shortage | None = None
     model: str = ""
+    tier: Literal["", "cheap"] = ""
+    saved: int = 0
+    served: Served | None = None
     tainted: bool = False
     taint: dict[int, str] = Field(default_factory=dict[int, str])
     standing: Standing | None = None

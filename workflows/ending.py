@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, is_cancelled
 
 from tenure.run import Outcome, Record, Recorded, RunState, Status, StopReason
 from tenure.workflows import carry, respond, story
+from tenure.workflows.audit import audit
 from tenure.workflows.carry import Stop
 from tenure.workflows.quick import quick
 from tenure.workflows.refusals import reason
@@ -37,12 +38,14 @@ async def close(run: RunState, stop: Stop) -> Outcome:
         role=request.role,
         trace=request.trace,
         first_run=workflow.info().first_execution_run_id,
+        **({} if run.served is None else {"model": run.agent.model}),
     )
     recorded = await quick("record", record, Recorded)
     if recorded.in_doubt:
         carry.tell(run, f"in doubt: {', '.join(recorded.in_doubt)}", ok=False)
     if run.snapshot is not None:
         await respond.evaluate(run, outcome)
+        await audit(run, outcome)
     story.tell(run)
     story.mark_closed(run, outcome)
     await workflow.wait_condition(workflow.all_handlers_finished)

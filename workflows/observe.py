@@ -35,6 +35,7 @@ async def observe(run: RunState, times: int) -> None:
         carry.append(run, first_row(run.request))
         run.seq = 1
     run.snapshot = observed.snapshot
+    run.ready, run.audit = observed.ready, observed.audit
     story.tell(run)
 
 

@@ -16,13 +16,14 @@ from tenure.hooks import SECONDS
 from tenure.run import Effect, OpenTurn, RunState, StopReason
 from tenure.transcript import answer_text, assistant_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
-from tenure.turn import ITERATION_TIMEOUT, Decide, Result, Turn
+from tenure.turn import ITERATION_TIMEOUT, Decide, Note, Result, Served, Turn
 from tenure.wire import JsonObject
 from tenure.workflows import approval, park, story
 from tenure.workflows import call as calls
 from tenure.workflows.ask import Desk
 from tenure.workflows.call import GRACE, HEARTBEAT, RETRY, Call, NotServed, call_of
 from tenure.workflows.carry import Stop, append, now, tell
+from tenure.workflows.quick import quick
 from tenure.workflows.refusals import NOT_SERVED, reason, refusal
 
 PARALLEL = 16
@@ -35,6 +36,9 @@ EXPLAINED = {
 
 async def decide(run: RunState) -> Stop | None:
     """Ask Claude for the next turn. A Stop when there is nothing more to do. Raises NotServed."""
+    ready, run.ready = run.ready, None
+    if ready is not None and ready.served is not None and run.seq == 1:  # later, it was told more
+        return await _serve(run, ready, ready.served)
     run.iteration += 1
     begun = now()
     try:
@@ -55,6 +59,7 @@ async def decide(run: RunState) -> Stop | None:
         return Stop(StopReason.UNTIL) if turn.until else Stop(StopReason.FAILED, turn.halted)
     append(run, assistant_row(turn))
     run.usage, run.cost, run.tokens = run.usage + turn.usage, run.cost + turn.cost, turn.tokens
+    run.saved, run.cheap = run.saved + turn.saved, run.cheap is not False and turn.tier == "cheap"
     _forget(run, turn)
     text, asked = answer_text(turn.content), tool_calls(turn.content)
     told = text or ", ".join(block["name"] for block in asked) or turn.stop
@@ -71,6 +76,16 @@ async def decide(run: RunState) -> Stop | None:
     run.seq += 1 + len(asked)
     story.tell(run)
     return Stop(StopReason.FAILED, turn.broken) if turn.broken else _judge(turn.stop, text, bool(asked))
+
+
+async def _serve(run: RunState, turn: Turn, served: Served) -> Stop:
+    """Answer with what is known already."""
+    row = assistant_row(turn)
+    await quick("note", Note(seq=run.seq, row=row), Note)
+    append(run, row)
+    run.seq, run.served, run.saved = run.seq + 1, served, served.saved
+    tell(run, f"answered without Claude, by the rule {served.rule!r}")
+    return Stop(StopReason.ANSWERED, answer_text(turn.content))
 
 
 async def settle(run: RunState, desk: Desk) -> Stop | None:

@@ -18,6 +18,7 @@ import click
 import tenure
 from tenure.cli.approvals import answer, approve, deny, pending
 from tenure.cli.approvers import approvers
+from tenure.cli.cache import cache
 from tenure.cli.cost import cost
 from tenure.cli.demo import demo
 from tenure.cli.demo_trust import demo_trust
@@ -112,6 +113,7 @@ for command in (
     answer,
     feedback,
     cost,
+    cache,
     halt,
     resume,
     doctor,

@@ -51,6 +51,7 @@ def response_of(
         state=state_of(rows, initial),
         usage=outcome.usage,
         cost=Decimal(outcome.cost) / 1_000_000,
+        saved=Decimal(outcome.saved) / 1_000_000,
         tier=outcome.tier,
         latency=(outcome.finished_at - outcome.started_at) / 1000,
     )

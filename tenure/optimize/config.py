@@ -1,37 +1,92 @@
-"""Optimization(...): what an agent may spend, and on which models."""
+"""Optimization(...): what an agent may spend, and what is tried before its model is asked."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from tenure.errors import ConfigError
 from tenure.optimize.budget import Budget
+from tenure.optimize.rules import CacheRule
 
-LATER = {"enable_cache", "cache_rules", "patterns", "fallback"}  # named by the design, not yet built
+Step: TypeAlias = Literal["cache", "pattern", "intelligent"]
+Route: TypeAlias = Callable[..., Any]  # what it takes and returns is in tenure.hooks
+ORDER: tuple[Step, ...] = ("cache", "pattern", "intelligent")
+HOUR = 3600
+EXACT = CacheRule(ttl=HOUR)  # where the cache is on and nobody said how
 
 
-class Optimization(BaseModel):
-    """What an agent may spend, and on which models.
+class Patterns(BaseModel):
+    """When requests that repeat themselves are answered from what was learned of them.
 
-    `budget` bounds the spend: see `tenure.optimize.Budget`. `models` are what the agent falls back to, in order, when its own model
-    does not fit the budget any more and `on_exhausted` is "fallback". Keys may be written in camelCase. Raises ConfigError.
+    `min_frequency` is how often the same must have been asked, `confidence` the share of them that had the same answer. They are
+    checked and kept; nothing is learned yet.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
+    auto_detect: bool = False
+    min_frequency: int = Field(default=10, ge=2)
+    confidence: float = Field(default=0.9, gt=0, lt=1)
+
+
+class Optimization(BaseModel):
+    """What an agent may spend, and what is tried before its model is asked.
+
+    `budget` bounds the spend: see `tenure.optimize.Budget`. `models` are what the agent falls back to, in order, when its own model
+    does not fit the budget any more and `on_exhausted` is "fallback". `route` is a function that names the model for the first turn
+    of a run: see `route` in `tenure.hooks`.
+
+    With `enable_cache`, the first of `cache_rules` that has an answer gives it: see `tenure.optimize.CacheRule`. Without rules, the
+    very same request is answered again for an hour. What is given again was a verified success (`admit="answered"`: any answer),
+    read only, was untainted, and holds nothing personal. `audit` is the share of such requests, 0 to 1, for which Claude is asked
+    all the same, to compare. `fallback` says in which order "cache", "pattern" and "intelligent" (the model) are tried.
+
+    Keys may be written in camelCase. Raises ConfigError.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, arbitrary_types_allowed=True
+    )
+
     budget: Budget = Budget()
     models: tuple[str, ...] = ()
+    route: Route | None = None
+    enable_cache: bool = False
+    cache_rules: tuple[CacheRule, ...] = ()
+    admit: Literal["verified", "answered"] = "verified"
+    audit: Decimal = Field(default=Decimal("0.01"), ge=0, le=1, allow_inf_nan=False)
+    patterns: Patterns | None = None
+    fallback: tuple[Step, ...] = ORDER
 
     if TYPE_CHECKING:  # what may be written is wider than what is kept
 
         def __init__(
-            self, *, budget: Budget | Mapping[str, Any] = ..., models: Iterable[str] = ()
-        ) -> None: ...  # Any: the JSON of a Budget
+            self,
+            *,
+            budget: Budget | Mapping[str, Any] = ...,  # Any: the JSON of a Budget
+            models: Iterable[str] = (),
+            route: Route | None = None,
+            enable_cache: bool = False,
+            cache_rules: Iterable[CacheRule | Mapping[str, Any]] = (),  # Any: the JSON of a CacheRule
+            admit: Literal["verified", "answered"] = "verified",
+            audit: float | str | Decimal = ...,
+            patterns: Patterns | Mapping[str, Any] | None = None,  # Any: the JSON of Patterns
+            fallback: Iterable[Step] = ORDER,
+        ) -> None: ...
 
     @model_validator(mode="wrap")
     @classmethod
@@ -51,22 +106,47 @@ class Optimization(BaseModel):
             where = ".".join(map(str, first["loc"]))
             raise ConfigError(f"optimization.{where}={first['input']!r:.80}: {first['msg']}") from error
 
+    @field_serializer("route")
+    def _named(self, route: Route | None) -> str | None:
+        return None if route is None else getattr(route, "__qualname__", type(route).__qualname__)
+
+    @property
+    def rules(self) -> tuple[CacheRule, ...]:
+        """The rules by which requests are answered without Claude."""
+        if not self.enable_cache or "cache" not in self.fallback:
+            return ()
+        return self.cache_rules or (EXACT,)
+
     @model_validator(mode="after")
     def _check(self) -> Optimization:
+        self._check_models()
+        if self.fallback[-1:] != ("intelligent",) or len(set(self.fallback)) < len(self.fallback):
+            rule = "each of 'cache' and 'pattern' at most once, and 'intelligent' at the end"
+            raise ConfigError(f"optimization.fallback={list(self.fallback)}: must name {rule}")
+        if self.cache_rules and not self.enable_cache and "enable_cache" not in self.model_fields_set:
+            raise ConfigError("optimization.cache_rules: nothing is cached without enable_cache=True")
+        return self
+
+    def _check_models(self) -> None:
         if len(set(self.models)) < len(self.models):
             raise ConfigError(f"optimization.models={list(self.models)}: a model is named twice")
-        if self.budget.on_exhausted == "fallback" and not self.models:
+        falls_back = self.budget.on_exhausted == "fallback"
+        if falls_back and not self.models:
             raise ConfigError("budget.on_exhausted='fallback': name what to fall back to in optimization.models")
-        if self.models and self.budget.on_exhausted != "fallback":
+        if self.route is not None and not callable(self.route):
+            raise ConfigError(f"optimization.route={self.route!r:.80}: must be a function that names a model")
+        if self.models and not falls_back and self.route is None:
             told = f"nothing falls back to them with budget.on_exhausted={self.budget.on_exhausted!r}"
-            raise ConfigError(f"optimization.models={list(self.models)}: {told}: write on_exhausted='fallback'")
-        return self
+            raise ConfigError(
+                f"optimization.models={list(self.models)}: {told}: write on_exhausted='fallback', or a route"
+            )
+        if self.route is not None and not self.models:
+            raise ConfigError("optimization.route: name the models that it may choose from in optimization.models")
 
 
 def _check_known(told: Mapping[str, Any], known: list[str]) -> None:  # Any: not yet validated
+    written = {name for key in known for name in (key, to_camel(key))}
     for key in told:
-        if key in LATER or key in map(to_camel, LATER):
-            raise ConfigError(f"optimization.{key} is not built yet: leave it out")
-        if key not in known:
+        if key not in written:
             near = difflib.get_close_matches(key, known, 1)
             raise ConfigError(f"optimization has no setting {key!r}" + (f": did you mean {near[0]!r}?" if near else ""))

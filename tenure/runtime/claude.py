@@ -39,13 +39,17 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """What Claude said: content blocks as plain JSON, why it stopped, the tokens, and what was paid for it (micro-dollars)."""
+    """What Claude said: content blocks as plain JSON, why it stopped, the tokens, and by which model.
+
+    Micro-dollars: `cost` is what was paid for it, `saved` what the cache of prompts spared.
+    """
 
     content: list[JsonObject]
     stop: str
     usage: Usage
     model: str = ""
     cost: int = 0
+    saved: int = 0
 
 
 class Claude:

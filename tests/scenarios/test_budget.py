@@ -242,7 +242,12 @@ async def _settled(system: Embedded) -> bool:
         ({"budget": {"alertThreshold": 1.5}}, "must be a share of the cap"),
         ({"budget": {"onExhausted": "fallback"}}, "name what to fall back to in optimization.models"),
         ({"models": ["claude-haiku-5-5"]}, "write on_exhausted='fallback'"),
-        ({"cacheRules": []}, "optimization.cacheRules is not built yet"),
+        ({"cacheRules": [{"ttl": 60}]}, "nothing is cached without enable_cache=True"),
+        ({"fallback": ["cache"]}, "and 'intelligent' at the end"),
+        ({"route": "haiku"}, "route"),
+        ({"route": len}, "name the models that it may choose from"),
+        ({"audit": 1.5}, "optimization.audit=1.5"),
+        ({"patterns": {"confidence": 2}}, "optimization.patterns.confidence=2"),
         ({"budgte": {}}, "did you mean 'budget'?"),
     ],
 )

@@ -32,7 +32,7 @@ def test_the_package_s_own_names() -> None:
     }  # fmt: skip
     assert all(getattr(tenure, name) is not None for name in tenure.__all__)
     assert set(tenure.trust.__all__) == {"Approval", "Rule", "Trust"}
-    assert set(tenure.optimize.__all__) == {"Budget", "Optimization"}
+    assert set(tenure.optimize.__all__) == {"Budget", "CacheRule", "Optimization", "Patterns"}
     assert set(tenure.testing.__all__) == {"Embedded", "ScriptedClaude", "embedded"}
 
 

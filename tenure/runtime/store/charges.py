@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tenure.optimize.budget import Scope, fits
-from tenure.turn import Usage
+from tenure.runtime.store.runs import RunRow
+from tenure.turn import Served, Usage
 
 DDL = (
     """CREATE TABLE charges (
@@ -39,6 +40,8 @@ DDL = (
         threshold TEXT NOT NULL, cap INTEGER NOT NULL, spent INTEGER NOT NULL, at INTEGER NOT NULL,
         UNIQUE (scope, subject, period, threshold))""",
 )
+
+USUAL = 20  # runs
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,28 @@ def release(db: sqlite3.Connection, key: str, at: int) -> None:
         _spend(db, key, 0)
 
 
+def keep_hit(db: sqlite3.Connection, run: RunRow, model: str, served: Served, prices: str, at: int) -> None:
+    """A run was answered without Claude: it cost nothing, and stands beside the calls that did."""
+    db.execute(
+        "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, uncached, at, expires_at,"
+        " settled_at, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 0, ?, ?, ?, ?, 'settled') ON CONFLICT DO NOTHING",
+        (
+            f"served:{run.workflow}", run.workflow, run.tenant, run.agent, run.user, model, served.tier, prices,
+            served.saved, at, at, at,
+        ),
+    )  # fmt: skip
+
+
+def usual(db: sqlite3.Connection, tenant: str, agent: str) -> int:
+    """What the agent's last runs that cost anything have cost on average, 0 where there were none."""
+    row = db.execute(
+        "SELECT coalesce(sum(cost) / count(*), 0) FROM (SELECT cost FROM runs WHERE agent = ? AND tenant = ? AND cost > 0"
+        f" ORDER BY finished_at DESC LIMIT {USUAL})",
+        (agent, tenant),
+    ).fetchone()
+    return row[0]
+
+
 def raise_cap(db: sqlite3.Connection, request: str, scope: Scope, amount: int, principal: str, at: int) -> None:
     """People have raised the cap of a scope by so much for its period; one request raises it once."""
     done = db.execute(
@@ -204,7 +229,7 @@ def tokens_at(db: sqlite3.Connection, workflow: str, seq: int) -> dict[str, int]
     """How many tokens the call that made the turn at row `seq` had, prompt and answer, by the model that counted them."""
     rows = db.execute(
         "SELECT model, input + output + cache_read + cache_write FROM charges WHERE workflow = ? AND seq = ?"
-        " AND tier = 'model' AND outcome = 'settled' AND output > 0 ORDER BY at",
+        " AND tier IN ('model', 'cheap') AND outcome = 'settled' AND output > 0 ORDER BY at",
         (workflow, seq),
     )
     return {row[0]: row[1] for row in rows}

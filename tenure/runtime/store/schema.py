@@ -11,8 +11,10 @@ from tenure.runtime.store import (
     agents,
     approvals,
     approvers,
+    cached,
     charges,
     effects,
+    epochs,
     ledgers,
     outcomes,
     restrictions,
@@ -42,6 +44,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *outcomes.DDL,
         *ledgers.DDL,
         *charges.DDL,
+        *cached.DDL,
+        *epochs.DDL,
     )
 }
 

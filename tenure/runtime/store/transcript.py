@@ -49,6 +49,11 @@ def between(db: sqlite3.Connection, workflow: str, first: int, end: int) -> list
     return [(row[0], row[1]) for row in rows]
 
 
+def rows(db: sqlite3.Connection, workflow: str) -> list[JsonObject]:
+    """Every row of a run, in order."""
+    return [json.loads(text) for _, text in between(db, workflow, 0, ALL)]
+
+
 def state_before(db: sqlite3.Connection, workflow: str, end: int) -> list[JsonObject]:
     """The rows before `end` that changed the run's state, in order."""
     rows = db.execute(

@@ -1,0 +1,218 @@
+"""Caching: what a request is answered with before Claude is asked, and which answers may be given again.
+
+The first rule of the agent that has an answer gives it. Nobody is answered from what another tenant, agent, build, role, level or
+state was answered with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tenure.optimize import admission, audits, guards, similarity
+from tenure.optimize.guards import Guarded
+from tenure.optimize.rules import CacheRule
+from tenure.run import Effect, RunRequest, Snapshot, StopReason
+from tenure.runtime import prices
+from tenure.runtime.store import Connection, cached, charges, effects, epochs, transcript, verdicts
+from tenure.runtime.store.cached import Entry, Hit
+from tenure.runtime.store.runs import RunRow
+from tenure.spec import AgentSpec
+from tenure.transcript import canonical, tool_calls
+from tenure.turn import Audit, Served, Turn
+from tenure.wire import JsonObject
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run's first request, as a cache looks at it. `at` in milliseconds; `draw`, 0 to 1, decides whether a hit is audited."""
+
+    workflow: str
+    request: RunRequest
+    snapshot: Snapshot
+    at: int
+    draw: float
+
+
+def look(db: Connection, agent: AgentSpec, asked: Asked) -> Turn | Audit | None:
+    """The turn that answers the request, what Claude's answer is to be compared with, or None: then its answer may be let in."""
+    request = asked.request
+    rules = agent.optimization.rules if agent.optimization else ()
+    if not rules or not request.message or request.message_blob or request.context or request.tainted:
+        return None
+    found = next(_answers(db, rules, agent, asked), None)
+    if found is None or (found[1].tier != "canned" and asked.draw < agent.audited):
+        _open(db, rules, agent, asked)
+    if found is None:
+        return None
+    text, served = found
+    if served.tier != "canned" and asked.draw < agent.audited:
+        cached.note_hit(db, _hit(asked.workflow, asked.request.tenant, agent.name, served, asked.at, audited=True))
+        return Audit(rule=served.rule, source=served.source, answer=text)
+    return Turn(content=[{"type": "text", "text": text}], stop="end_turn", served=served)
+
+
+def served(db: Connection, run: RunRow, by: Served, model: str, at: int) -> None:
+    """The run was answered without its model: what that spared stands in the accounts."""
+    cached.note_hit(db, _hit(run.workflow, run.tenant, run.agent, by, at))
+    charges.keep_hit(db, run, model, by, prices.version(), at)
+
+
+def finished(db: Connection, run: RunRow) -> str | None:
+    """The run has ended, or somebody has said something of it: its answer is let in, or None. Why not, where it is not."""
+    said = verdicts.of_run(db, run.workflow)
+    bad = sum(not one.good for one in said)
+    if bad:
+        _withdraw(db, run)
+    entry = cached.opened(db, run.workflow)
+    if entry is None:
+        return None
+    why = admission.refusal(_told(db, run, entry, sum(one.good for one in said), bad), verified=entry.verified)
+    if why is None:
+        calls = {call["name"] for call in _calls(_rows(db, run.workflow))}
+        read = {tool: epoch for tool, epoch in entry.epochs.items() if tool in calls}
+        cached.admit(db, entry, run.message, read, run.cost)
+    return why
+
+
+def audited(db: Connection, run: RunRow, agreed: bool, at: int) -> None:
+    """What would have been given again was compared with what Claude said. A rule that is wrong too often closes itself."""
+    hit = cached.hit_of(db, run.workflow)
+    if hit is None:
+        return
+    cached.note_audit(db, run.workflow, agreed)
+    if agreed:
+        return
+    cached.drop(db, hit.source)
+    who = run.tenant, run.agent
+    n, wrong = cached.audits(db, who, hit.rule)
+    if audits.closes(n, wrong):
+        told = f"{wrong} of {n} audited answers were wrong, more than {audits.WRONG_AT_MOST:.0%} can explain"
+        cached.close_rule(db, who, hit.rule, told, at)
+
+
+def _answers(
+    db: Connection, rules: tuple[CacheRule, ...], agent: AgentSpec, asked: Asked
+) -> Iterator[tuple[str, Served]]:
+    """What the rules have to say, the first rule first."""
+    message = asked.request.message
+    closed = cached.closed(db, (asked.request.tenant, agent.name))
+    for rule in rules:
+        if rule.name in closed or not rule.matches(message):
+            continue
+        if rule.response is not None:
+            saved = charges.usual(db, asked.request.tenant, agent.name)
+            yield rule.response, Served(tier="canned", rule=rule.name, saved=saved)
+        elif (found := _given_before(db, rule, agent, asked)) is not None:
+            entry, tier = found
+            yield entry.answer or "", Served(tier=tier, rule=rule.name, source=entry.workflow, saved=entry.cost)
+
+
+def _given_before(db: Connection, rule: CacheRule, agent: AgentSpec, asked: Asked) -> tuple[Entry, str] | None:
+    part, since = _part(agent, asked), asked.at - (rule.ttl or 0) * 1000
+    same = cached.of_request(db, part, guards.exact(asked.request.message), since, asked.at)
+    fresh = [entry for entry in same if _is_current(db, entry)]
+    if fresh:
+        return fresh[0], "exact"
+    if rule.similarity is None or (guarded := guards.read(asked.request.message)) is None:
+        return None
+    alike = cached.of_signature(db, part, guarded.signature, since, asked.at)
+    ranked = sorted(_ranked(alike, guarded), key=lambda one: one[0], reverse=True)
+    return next(((entry, "similar") for by, entry in ranked if by >= rule.similarity and _is_current(db, entry)), None)
+
+
+def _ranked(entries: list[Entry], guarded: Guarded) -> list[tuple[float, Entry]]:
+    mine = similarity.grams(guarded.kept)
+    return [(similarity.cosine(mine, similarity.grams(entry.kept)), entry) for entry in entries]
+
+
+def _is_current(db: Connection, entry: Entry) -> bool:
+    """Whether nothing it rests on has changed since."""
+    return epochs.of_tools(db, entry.tenant, entry.epochs) == entry.epochs
+
+
+def _open(db: Connection, rules: tuple[CacheRule, ...], agent: AgentSpec, asked: Asked) -> None:
+    """Claude is asked: what it says may be given again, if some rule would."""
+    request = asked.request
+    keep = [rule.ttl for rule in rules if rule.ttl and rule.response is None and rule.matches(request.message)]
+    if not keep or not admission.may_be_asked_again(request.message):
+        return
+    guarded = guards.read(request.message)
+    entry = Entry(
+        workflow=asked.workflow,
+        tenant=request.tenant,
+        agent=agent.name,
+        part=_part(agent, asked),
+        request=guards.exact(request.message),
+        signature=guarded.signature if guarded else "",
+        kept=guarded.kept if guarded else "",
+        epochs=epochs.of_tools(db, request.tenant, _pure(agent)),
+        verified=agent.optimization is not None and agent.optimization.admit == "verified",
+        at=asked.at,
+        expires_at=asked.at + max(keep) * 1000,
+    )
+    cached.open_entry(db, entry)
+
+
+def _part(agent: AgentSpec, asked: Asked) -> str:
+    """Who shares answers: 64 hex digits, equal for runs that differ in their request and their user alone."""
+    request = asked.request
+    told = [
+        request.tenant,
+        agent.name,
+        agent.fingerprint,
+        request.role,
+        request.state,
+        request.cap,
+        asked.snapshot.level,
+    ]
+    return hashlib.sha256(canonical(told).encode()).hexdigest()
+
+
+def _pure(agent: AgentSpec) -> list[str]:
+    """The tools that only read, and that cannot know for whom."""
+    return [entry.name for entry in agent.tools if entry.effect is Effect.READ and not entry.takes_context]
+
+
+def _hit(workflow: str, tenant: str, agent: str, served: Served, at: int, *, audited: bool = False) -> Hit:
+    return Hit(workflow, tenant, agent, served.rule, served.tier, served.source, audited, at)
+
+
+def _withdraw(db: Connection, run: RunRow) -> None:
+    """Somebody called the run bad: neither its answer is given again, nor the one that it gave again."""
+    cached.drop(db, run.workflow)
+    hit = cached.hit_of(db, run.workflow)
+    if hit is not None and not hit.audited:
+        cached.drop(db, hit.source)
+
+
+def _told(db: Connection, run: RunRow, entry: Entry, good: int, bad: int) -> admission.Finished:
+    rows = _rows(db, run.workflow)
+    return admission.Finished(
+        request=entry.request,
+        answer=run.message,
+        answered=run.stop_reason == StopReason.ANSWERED,
+        tainted=_is_tainted(db, run.workflow, rows),
+        calls=tuple(call["name"] for call in _calls(rows)),
+        pure=frozenset(entry.epochs),
+        failed=bool(effects.of_run(db, run.workflow)) or not all(row["ok"] for row in rows if row["role"] == "tool"),
+        others=sum(row["role"] == "user" for row in rows) - 1,
+        good=good,
+        bad=bad,
+    )
+
+
+def _rows(db: Connection, workflow: str) -> list[JsonObject]:
+    return transcript.rows(db, workflow)
+
+
+def _calls(rows: list[JsonObject]) -> list[JsonObject]:
+    return [call for row in rows if row["role"] == "assistant" for call in tool_calls(row["content"])]
+
+
+def _is_tainted(db: Connection, workflow: str, rows: list[JsonObject]) -> bool:
+    """Whether any turn rests on what came from elsewhere. A turn of which that is not known is one."""
+    turns = [seq for seq, row in enumerate(rows) if row["role"] == "assistant"]
+    metas = [transcript.standing(db, workflow, seq) for seq in turns]
+    return not turns or any(found is None or found[1].get("tainted", True) for found in metas)
