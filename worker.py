@@ -43,16 +43,17 @@ from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.run import Effect
-from tenure.runtime import judging, notify
+from tenure.runtime import judging, notify, upkeep
 from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
-from tenure.runtime.prices import cost_of
+from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
 from tenure.runtime.store import Connection, Store, agents, outcomes
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
+from tenure.runtime.webhook import Webhook
 from tenure.spec import AgentSpec
 from tenure.trust import Trust, level
 from tenure.turn import Usage
@@ -102,7 +103,10 @@ async def serving(
         await _announce(to, worker, settings.task_queue)
         announcing = asyncio.create_task(_keep_announcing(to, worker, client, settings.task_queue))
         try:
-            async with _worker(client, settings, to, strict_sandbox):
+            async with (
+                upkeep.kept(to.store, to.registry.agents, to.webhook),
+                _worker(client, settings, to, strict_sandbox),
+            ):
                 gc.collect()
                 gc.freeze()  # the SDKs' hundred thousand objects stay for good: no need to walk them in every run
                 if settings.build_id:
@@ -118,15 +122,15 @@ async def serving(
 
 
 def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str, str]) -> Resources:
-    registry = Registry(served)
+    registry, prices = Registry(served), Prices.load(settings.prices)
     for agent in registry.agents.values():
         for model in agent.models:
-            cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
+            prices.cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
     if not settings.approver_root:
         raise ConfigError(
             "no approver root: set TENURE_APPROVER_ROOT to the public key that vouches for approvers, or run `tenure dev` once"
         )
-    claude = Claude(env)
+    webhook, claude = Webhook.of(settings.alert_webhook, settings.alert_secret), Claude(env)
     claude.open()
     return Resources(
         store=Store.open(settings.database_url),
@@ -136,6 +140,8 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
         root=decode_key(settings.approver_root),
         patience=settings.patience,
         notifiers=tuple(notify.load(settings.notify)),
+        prices=prices,
+        webhook=webhook,
     )
 
 

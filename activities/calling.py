@@ -16,7 +16,6 @@ from tenure.activities.paying import Payer
 from tenure.activities.resources import Resources
 from tenure.runtime import telemetry as otel
 from tenure.runtime.claude import Prompt, Reply
-from tenure.runtime.prices import cost_of
 from tenure.runtime.retry import Posture, advise
 from tenure.runtime.store import summaries
 from tenure.runtime.store.summaries import Summary
@@ -88,7 +87,7 @@ async def fit(payer: Payer, rows: list[JsonObject], ask: Decide, deadline: float
     made = await _summary(payer, _to_summarise(to, rows, fitted, plan.summarised), ask, deadline)
     if made.text:  # a summary that was refused or cut must not stand for what it leaves out
         now = Fitted(cleared=plan.cleared, summarised=plan.summarised, summary=made.text)
-    return Sent(messages(rows, to.blobs.get, now), now, made.usage, cost_of(SUMMARISER, made.usage))
+    return Sent(messages(rows, to.blobs.get, now), now, made.usage, to.prices.cost_of(SUMMARISER, made.usage))
 
 
 async def _summary(payer: Payer, asked: list[JsonObject], ask: Decide, deadline: float) -> Summary:

@@ -22,10 +22,11 @@ from tenure.activities.resources import Resources, now
 from tenure.optimize import money
 from tenure.optimize.budget import Scope, Spender, scopes, turns_at
 from tenure.runtime import telemetry as otel
+from tenure.runtime import upkeep
 from tenure.runtime.claude import Prompt, Reply
-from tenure.runtime.prices import cost_of, version
+from tenure.runtime.prices import Prices
 from tenure.runtime.retry import was_refused
-from tenure.runtime.store import Connection, charges
+from tenure.runtime.store import Connection, alerts, charges
 from tenure.runtime.store.charges import Call, Short
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
@@ -82,7 +83,7 @@ class Payer:
 
     async def make(self, held: Held, ask: Ask) -> Reply:
         """The reply to what is held, settled at what it cost. Raises what `ask` raises."""
-        prompt, call = held.prompt, held.call
+        prompt, call, cost_of = held.prompt, held.call, self.to.prices.cost_of
         try:
             reply = await ask(prompt)
         except Exception as error:
@@ -103,7 +104,7 @@ class Payer:
         size = tokens_at_most(prompt, known.get(prompt.model))
         call, short = await self._hold(prompt, tier, size)
         while short is not None and short.fit == "spent":  # each scope may want it shorter
-            most = affordable(prompt.model, size, prompt.max_tokens - 1, short.left)
+            most = affordable(self.to.prices, prompt.model, size, prompt.max_tokens - 1, short.left)
             if most < USEFUL:
                 break
             prompt = replace(prompt, max_tokens=most)
@@ -113,7 +114,7 @@ class Payer:
     async def _hold(self, prompt: Prompt, tier: str, size: int) -> tuple[Call, Short | None]:
         """Hold it; while others hold what it needs, look for a moment whether they give it back."""
         call, within = self._call(prompt, tier, size)
-        short = await self.to.store.transact(partial(charges.hold, call=call, scopes=within))
+        short = await self.to.store.transact(partial(self._held, call=call, within=within))
         for _ in range(LOOKS):
             if short is None or short.fit == "spent":
                 break
@@ -122,8 +123,12 @@ class Payer:
             # Looking is reading: a crowd that waits must not keep those from the store who give back.
             short = await self.to.store.read(partial(charges.short_of, scopes=within, amount=call.held))
             if short is None:
-                short = await self.to.store.transact(partial(charges.hold, call=call, scopes=within))
+                short = await self.to.store.transact(partial(self._held, call=call, within=within))
         return call, short
+
+    def _held(self, db: Connection, call: Call, within: list[Scope]) -> Short | None:
+        upkeep.expire(db, self.to.registry.agents, call.at)
+        return charges.hold(db, call, within)
 
     def _last(self, db: Connection) -> dict[str, int]:
         return charges.tokens_at(db, self.run.workflow, self.before or 0)
@@ -141,8 +146,8 @@ class Payer:
             model=prompt.model,
             tier=tier,
             seq=self.seq,
-            prices=version(),
-            held=cost_of(prompt.model, Usage(cache_write=size, output=prompt.max_tokens)),
+            prices=self.to.prices.version,
+            held=self.to.prices.at_most(prompt.model, size, prompt.max_tokens),
             at=at,
             expires_at=at + round(self.agent.timeout * 1000) + MARGIN,
         )
@@ -152,20 +157,16 @@ class Payer:
         """Settle, and raise the alerts that are due now."""
         charges.settle(db, call.key, settled)
         who = Spender(call.tenant, call.agent, call.workflow, call.user)
-        budget = self.agent.budget
-        found = [
-            (scope, share)
-            for scope in scopes(budget, who, call.at)  # the period in which it was held
-            for share in budget.alert_threshold
-            if charges.alert(db, scope, share, settled.at)
-        ]
-        return [{"scope": scope.name, "subject": scope.subject, "threshold": str(share)} for scope, share in found]
+        within = scopes(self.agent.budget, who, call.at)  # the period in which it was held
+        found = alerts.raise_due(db, within, self.agent.budget.alert_threshold, settled.at)
+        return [{"scope": one.scope, "subject": one.subject, "threshold": one.threshold} for one in found]
 
     def _shortage(self, short: Short | None) -> Shortage:
         if short is None:
             return Shortage()
         scope, total, cap = short.scope, short.total, (short.scope.cap or 0) + short.total.raised
         others = f", {money.shown(total.held)} is held by calls under way" if short.fit == "held" else ""
+        what = "the cap that an operator has set for" if scope.operator else "the budget of"
         return Shortage(
             scope=scope.name,
             subject=scope.subject,
@@ -175,7 +176,8 @@ class Payer:
             needed=short.wanted,
             until=turns_at(scope, now()) or 0,
             on=self.agent.budget.on_exhausted,
-            why=f"the budget of this {scope.name} is used up: {money.shown(total.spent)} of {money.shown(cap)} is spent{others},"
+            operator=scope.operator,
+            why=f"{what} this {scope.name} is used up: {money.shown(total.spent)} of {money.shown(cap)} is spent{others},"
             f" and the next call may cost {money.shown(short.wanted)}",
         )
 
@@ -189,12 +191,12 @@ def tokens_at_most(prompt: Prompt, known: int | None) -> int:
     return _bytes(said) + _bytes(prompt.tools) + len(prompt.system.encode()) + FRAME
 
 
-def affordable(model: str, size: int, most: int, left: int) -> int:
+def affordable(prices: Prices, model: str, size: int, most: int, left: int) -> int:
     """How many tokens of answer, `most` at most, may follow on `size` tokens for what is left (micro-dollars)."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
-        fits = cost_of(model, Usage(cache_write=size, output=middle)) <= left
+        fits = prices.at_most(model, size, middle) <= left
         low, high = (middle, high) if fits else (low, middle - 1)
     return low
 

@@ -39,7 +39,7 @@ class Raising:
                     AnswerRefused(f"{told.request}: of its approvals {len(people)} hold, {asked.quorum} are needed")
                 )
             what = asked.payload
-            scope = Scope(what["scope"], what["subject"], what["period"])
+            scope = Scope(what["scope"], what["subject"], what["period"], operator=what.get("operator_cap", 0))
             add = money.read("add", what["add"].removeprefix("$"))
             charges.raise_cap(db, asked.id, scope, add, ", ".join(sorted(people)), now())
 

@@ -34,7 +34,7 @@ class Recording:
             if run is not None:
                 judging.finished(db, run, now())
             if run is not None and record.outcome.served is not None:
-                caching.served(db, run, record.outcome.served, record.model, now())
+                caching.served(db, run, record.outcome.served, record.model, self.to.prices.version, now())
             open_effects = [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
             return open_effects, judging.due(db, (record.tenant, record.agent), now())
 

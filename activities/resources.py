@@ -1,4 +1,4 @@
-"""What the activities of one worker share: the store, the blobs, Claude, the agents, the root of all approvers, who is told."""
+"""What the activities of one worker share: store, blobs, Claude, agents, the root of all approvers, prices, who is told."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from tenure.runtime import judging
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.notify import Notify
+from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry
 from tenure.runtime.store import Store
+from tenure.runtime.webhook import Webhook
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Resources:
     root: Ed25519PublicKey
     patience: float = 3600.0
     notifiers: tuple[Notify, ...] = ()
+    prices: Prices = field(default_factory=Prices)
+    webhook: Webhook | None = None
     recall: Recall = field(default_factory=Recall)
 
     async def nudge(self, who: tuple[str, str], task_queue: str) -> None:

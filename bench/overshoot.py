@@ -22,7 +22,7 @@ from bench import overshoot_agent
 from bench.measure import emit
 from bench.processes import Stage, WorkerProcess, run_to_end, say, staged
 from tenure.activities.resources import now
-from tenure.runtime.prices import cost_of
+from tenure.runtime.prices import Prices
 from tenure.runtime.store import charges
 from tenure.turn import Usage
 
@@ -51,7 +51,7 @@ class Watch:
             cache_read=told.get("cache_read_input_tokens", 0),
             cache_write=told.get("cache_creation_input_tokens", 0),
         )
-        return cost_of(MODEL, used)
+        return Prices().cost_of(MODEL, used)
 
     async def look(self) -> None:
         """Look for ever."""

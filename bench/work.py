@@ -1,7 +1,7 @@
 """The work every contestant is given: a scripted Claude that asks for tools, and what those tools return.
 
 The stand-in reads the work from the user's message, so one process serves every benchmark: `support` is 4 model calls and
-3 tool calls; `fetch calls=100 size=4096` is 100 calls that return unique text of that many bytes.
+3 tool calls; `QUESTION` is answered at once; `fetch calls=100 size=4096` is 100 calls that return unique text of that many bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from tenure.testing.scripted_claude import Turn, text, tool_use
 
+QUESTION, KNOWN = "When do you open?", "We open at nine, every day but Sunday."
 SUPPORT = "Hi, I'm alice@example.com. I have a billing issue."
 INSTRUCTIONS = "You are a customer support agent. Look the customer up before you act, and change as little as you can."
 _FETCH = re.compile(r"fetch calls=(\d+) size=(\d+)")
@@ -50,6 +51,8 @@ def answer(calls: int) -> str:
 def reply(body: dict[str, Any]) -> Turn:
     """The stand-in's script: the next turn of the conversation in `body`."""
     turn = sum(message["role"] == "assistant" for message in body["messages"])
+    if QUESTION in json.dumps(body["messages"][0]):
+        return text(KNOWN)
     asked = _FETCH.search(json.dumps(body["messages"][0]))
     if asked is None:
         return _support(turn)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tenure.optimize.budget import ScopeName
 from tenure.trust.restrictions import Standing
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
@@ -88,10 +89,11 @@ class Shortage(Wire):
     """The budget does not allow the next call of the model: in which scope, and what follows (`on`). Micro-dollars.
 
     `cap` is what may be spent there with what people have added, `spent` what is, `needed` what the call may cost. `until` is when
-    the day or month is over (milliseconds; 0: the budget does not come back).
+    the day or month is over (milliseconds; 0: the budget does not come back). `operator` is the number of the operator's cap
+    that is used up; 0: it is the agent's own budget.
     """
 
-    scope: Literal["run", "agent/day", "user/day", "tenant/month"] = "run"
+    scope: ScopeName = "run"
     subject: str = ""
     period: str = ""
     cap: int = 0
@@ -100,6 +102,7 @@ class Shortage(Wire):
     until: int = 0
     on: Literal["fallback", "pause", "stop"] = "stop"
     why: str = ""
+    operator: int = 0
 
 
 class Turn(Wire):

@@ -18,5 +18,8 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         "ANTHROPIC_BASE_URL",
         "TENURE_HOME",
         "TENURE_DATABASE_URL",
+        "TENURE_ALERT_WEBHOOK",
+        "TENURE_ALERT_WEBHOOK_SECRET",
+        "TENURE_PRICES",
     ):
         monkeypatch.delenv(name, raising=False)

@@ -24,7 +24,8 @@ async def exhausted(run: RunState, desk: Desk, short: Shortage) -> Stop | None:
     run.parked = run.shortage = None
     if settled.choice == "approve":
         await quick("raise_budget", Raise(request=settled.request))
-        tell(run, f"{settled.principal} added {money.shown(short.cap)} to the budget of this {short.scope}")
+        what = "an operator's cap on" if short.operator else "the budget of"
+        tell(run, f"{settled.principal} added {money.shown(short.cap)} to {what} this {short.scope}")
         return None
     if settled.choice == "expired" and 0 < short.until <= now():
         tell(run, f"a new {short.scope.rpartition('/')[2]}, a new budget")
@@ -44,5 +45,6 @@ def _request(run: RunState, short: Shortage, since: int) -> Request:
         "period": short.period,
         "cap": money.shown(short.cap),
         "add": money.shown(short.cap),
+        **({"operator_cap": short.operator} if short.operator else {}),  # who adds to it adds to this very cap
     }
     return request_for(run, Kind.BUDGET, run.seq, payload, short.why, terms)

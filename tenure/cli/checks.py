@@ -333,7 +333,7 @@ def _masked(key: str) -> str:
 
 
 async def _prices(ground: Ground) -> Found:
-    from tenure.runtime.prices import cost_of
+    from tenure.runtime.prices import Prices
     from tenure.spec import DEFAULT_MODEL
     from tenure.turn import Usage
 
@@ -342,14 +342,15 @@ async def _prices(ground: Ground) -> Found:
         *(one.model for one in ground.announced if one.fresh),
         *(agent.model for agent in ground.loaded),
     }
-    unknown: list[str] = []
+    unknown, prices = list[str](), Prices.load(ground.settings.prices)
     for model in sorted(models):
         try:
-            await ground.aside(lambda model=model: cost_of(model, Usage()))
+            await ground.aside(lambda model=model: prices.cost_of(model, Usage()))
         except ConfigError:
             unknown.append(model)
     if unknown:
-        return failed(f"no price for {', '.join(unknown)}", "correct the name, or `pip install -U genai-prices`")
+        told = "correct the name, `pip install -U genai-prices`, or write it in the file TENURE_PRICES"
+        return failed(f"no price for {', '.join(unknown)}", told)
     return ok(f"known for {', '.join(sorted(models))}")
 
 

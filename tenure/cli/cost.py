@@ -7,11 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from tenure.cli.caps import cap, caps
 from tenure.errors import BadInput
 
 if TYPE_CHECKING:
-    from tenure.runtime.store.charges import Account, Alert
+    from tenure.runtime.store.alerts import Alert
+    from tenure.runtime.store.charges import Account
     from tenure.wire import JsonObject
 
 BY = ("agent", "tenant", "model", "tier", "day")
@@ -19,16 +22,20 @@ UNITS = {"m": 60, "h": 3600, "d": 86_400}
 ASSUMES = "saved: what the same tokens cost where nothing is read from the cache of prompts"
 
 
-@click.command()
+@click.group(invoke_without_command=True, subcommand_metavar="[cap TENANT ...|caps]")
 @click.option("--by", type=click.Choice(BY), default="agent", show_default=True, help="What the sums are over.")
 @click.option("--since", default="30d", show_default=True, metavar="TIME", help="How far back: 30m, 24h or 7d.")
 @click.option("--tenant", help="Only this tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, amounts in micro-dollars.")
-def cost(by: str, since: str, tenant: str | None, as_json: bool) -> None:
+@click.pass_context
+def cost(context: click.Context, by: str, since: str, tenant: str | None, as_json: bool) -> None:
     """Show what calls of the model have cost, with tokens, what the cache of prompts gave, and what it saved."""
     from tenure.cli.connection import perform
 
-    perform(_cost(by, _moment(since), tenant, as_json))
+    if context.invoked_subcommand is None:
+        perform(_cost(by, _moment(since), tenant, as_json))
+    elif any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in context.params):
+        raise click.UsageError(f"write options behind the word `{context.invoked_subcommand}`")
 
 
 async def _cost(by: str, since: int, tenant: str | None, as_json: bool) -> None:
@@ -37,17 +44,19 @@ async def _cost(by: str, since: int, tenant: str | None, as_json: bool) -> None:
 
     async with connected(server=False) as system:
         found = await system.cost.accounts(by, since, tenant)
-        alerts = await system.cost.alerts(since)
+        alerts, has_webhook = await system.cost.alerts(since), bool(system.settings.alert_webhook)
     if as_json:
         render.document({"by": by, "since": since, "accounts": [_document(one) for one in found],
                          "alerts": [vars(one) for one in alerts], "assumes": ASSUMES})  # fmt: skip
-    elif not found:
-        click.echo("no call of the model was paid for in that time")
+        return
+    if found:
+        _print(by, found)
     else:
-        _print(by, found, alerts)
+        click.echo("no call of the model was paid for in that time")
+    _print_alerts(alerts, has_webhook)
 
 
-def _print(by: str, found: list[Account], alerts: list[Alert]) -> None:
+def _print(by: str, found: list[Account]) -> None:
     from tenure.cli import render
     from tenure.optimize import money
 
@@ -60,10 +69,32 @@ def _print(by: str, found: list[Account], alerts: list[Alert]) -> None:
     if lost:
         told = "their worker died, or Claude's answer was lost"
         click.echo(f"{render.count(lost, 'call')} counted with the most they can have cost: {told}")
-    for one in alerts[:5]:
-        spent = f"{money.shown(one.spent)} of {money.shown(one.cap)}"
-        click.echo(f"alert {render.moment(one.at)}: {one.scope} {one.subject}: {spent}")
     click.echo(ASSUMES)
+
+
+def _print_alerts(alerts: list[Alert], has_webhook: bool) -> None:
+    """The newest, and every one that nobody may have heard of."""
+    from tenure.cli import render
+    from tenure.optimize import money
+
+    for number, one in enumerate(alerts):
+        untold = _untold(one, has_webhook)
+        if number < 5 or untold:
+            spent = f"{money.shown(one.spent)} of {money.shown(one.cap)}"
+            click.echo(f"alert {render.moment(one.at)}: {one.scope} {one.subject}: {spent}{untold}")
+
+
+def _untold(one: Alert, has_webhook: bool) -> str:
+    """What keeps an alert from its webhook; empty: nothing, or there is none."""
+    from tenure.cli import render
+
+    if one.delivered_at is not None or not (one.attempts or has_webhook):
+        return ""
+    what = "given up" if one.given_up_at else "not delivered"
+    tried = (
+        f"{one.problem or 'no answer yet'}, {render.count(one.attempts, 'attempt')}" if one.attempts else "never tried"
+    )
+    return f"; {what}: {tried}"
 
 
 def _row(one: Account) -> tuple[str, ...]:
@@ -84,3 +115,7 @@ def _moment(since: str) -> int:
     if found is None:
         raise BadInput(f"--since {since!r}: write how far back, such as 30m, 24h or 7d")
     return round(time.time() * 1000) - int(found[1]) * UNITS[found[2]] * 1000
+
+
+cost.add_command(cap)
+cost.add_command(caps)

@@ -1,4 +1,4 @@
-"""Cost: what calls of the model came to, which alerts there were, and what is answered without a call."""
+"""Cost: what calls of the model came to, what operators let tenants spend, and what is answered without a call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ import time
 from dataclasses import dataclass
 
 from tenure.client.connected import Connected
+from tenure.client.runs import NAME
 from tenure.errors import BadInput, NotFound
-from tenure.runtime.store import Connection, cached, charges, epochs
+from tenure.optimize import money
+from tenure.optimize.budget import Scope, days
+from tenure.optimize.money import Dollars
+from tenure.runtime.store import Connection, alerts, cached, caps, charges, epochs, runs
+from tenure.runtime.store.alerts import Alert
 from tenure.runtime.store.cached import RuleAccount
-from tenure.runtime.store.charges import Account, Alert
+from tenure.runtime.store.caps import Cap, Capped
+from tenure.runtime.store.charges import Account, Total
 from tenure.trust.pattern import PATTERN
+
+NONE = "none"  # the word that lifts a cap
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An operator's cap, and what there is of it in this day or month: spent, held, and added by people."""
+
+    cap: Cap
+    now: Total
 
 
 @dataclass(frozen=True)
@@ -27,8 +43,46 @@ class Cost:
         return await self.system.require_store().read(lambda db: charges.accounts(db, by, since, tenant))
 
     async def alerts(self, since: int = 0) -> list[Alert]:
-        """Every threshold of a budget that was passed since then, the newest first."""
-        return await self.system.require_store().read(lambda db: charges.alerts(db, since))
+        """Every threshold of a budget that was passed since then, the newest first, and whether the webhook has taken it."""
+        return await self.system.require_store().read(lambda db: alerts.since(db, since))
+
+    async def cap(
+        self, tenant: str, *, daily: Dollars | None = None, monthly: Dollars | None = None, by: str
+    ) -> list[Standing]:
+        """Let a tenant spend so many dollars in a day, in a month (UTC), whatever its agents' budgets say; "none" lifts a cap.
+
+        Bites at the next call of the model; what is left out stays as it is. Returns the caps of the tenant that are in force
+        then. Raises BadInput for a name that no tenant can have, ConfigError for an amount that is none.
+        """
+        if not NAME.fullmatch(tenant):
+            raise BadInput(f"tenant={tenant!r}: must match {NAME.pattern}")
+        given: dict[Capped, Dollars | None] = {"tenant/day": daily, "tenant/month": monthly}
+        wanted: dict[Capped, int | None] = {
+            scope: _amount(scope, told) for scope, told in given.items() if told is not None
+        }
+        if not wanted:
+            raise BadInput(f"no cap is given for tenant {tenant!r}: say daily or monthly, in dollars, or {NONE!r}")
+        at = _now()
+
+        def write(db: Connection) -> list[Standing]:
+            for scope, amount in wanted.items():
+                caps.put(db, tenant, scope, amount, by, at)
+            return _standing(db, at, tenant)
+
+        return await self.system.require_store().transact(write)
+
+    async def caps(self) -> list[Standing]:
+        """Every cap that operators have set, with what there is of it now."""
+        at = _now()
+        return await self.system.require_store().read(lambda db: _standing(db, at))
+
+    async def doubts(self, tenant: str) -> list[str]:
+        """What could not be looked up of a tenant that is capped, in words: the cap holds, but may be nobody's."""
+        known = await self.system.require_store().read(runs.tenants)
+        if tenant in known:
+            return []
+        near = difflib.get_close_matches(tenant, known, 1)
+        return [f"no run of a tenant {tenant!r} is known here" + (f": did you mean {near[0]!r}?" if near else "")]
 
     async def rules(self, tenant: str | None = None) -> list[RuleAccount]:
         """What each rule of a cache has given again, how many of its answers were audited, how many were wrong."""
@@ -45,7 +99,7 @@ class Cost:
 
     async def reopen(self, rule: str, agent: str, tenant: str = "default") -> None:
         """A rule that closed itself gives answers again, audited anew. Raises NotFound where no such rule is closed."""
-        who, at = (tenant, agent), round(time.time() * 1000)
+        who, at = (tenant, agent), _now()
 
         def write(db: Connection) -> set[str]:
             known = cached.closed(db, who)
@@ -63,3 +117,23 @@ class Cost:
                 else f"; there is {sorted(known)[0]!r}"
             )
             raise NotFound(f"no rule {rule!r} of {agent} for tenant {tenant} is closed{told}")
+
+
+def _amount(scope: Capped, told: Dollars) -> int | None:
+    if told == NONE:
+        return None
+    return money.read("daily" if scope == "tenant/day" else "monthly", told)
+
+
+def _standing(db: Connection, at: int, tenant: str | None = None) -> list[Standing]:
+    day, month = days(at)
+    return [
+        Standing(cap, charges.total(db, Scope(cap.scope, cap.tenant, period, cap.amount, operator=cap.id)))
+        for cap in caps.in_force(db)
+        if tenant in (None, cap.tenant)
+        for period in (day if cap.scope == "tenant/day" else month,)
+    ]
+
+
+def _now() -> int:
+    return round(time.time() * 1000)

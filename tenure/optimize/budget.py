@@ -19,6 +19,7 @@ from tenure.errors import ConfigError
 from tenure.optimize import money
 
 Exhaustion: TypeAlias = Literal["fallback", "pause", "stop"]
+ScopeName: TypeAlias = Literal["run", "user/day", "agent/day", "tenant/day", "tenant/month"]
 Fit: TypeAlias = Literal["fits", "held", "spent"]
 AMOUNTS = ("daily", "per_request", "monthly", "per_user")
 
@@ -116,13 +117,15 @@ class Spender:
 class Scope:
     """What spend is counted in: `period` is a day (2026-11-21), a month (2026-11), or empty for all time.
 
-    `cap` in micro-dollars; None: nothing bounds it, and it is counted for the day on which something does.
+    `cap` in micro-dollars; None: nothing bounds it, and it is counted for the day on which something does. `operator`: the number
+    of the operator's cap that this is; 0: it is what an agent's own budget says.
     """
 
-    name: Literal["run", "agent/day", "user/day", "tenant/month"]
+    name: ScopeName
     subject: str
     period: str
     cap: int | None = None
+    operator: int = 0
 
 
 def scopes(budget: Budget, who: Spender, at: int) -> list[Scope]:
@@ -133,6 +136,7 @@ def scopes(budget: Budget, who: Spender, at: int) -> list[Scope]:
         Scope("run", who.workflow, "", budget.per_request),
         *user,
         Scope("agent/day", f"{who.tenant}:{who.agent}", day, budget.daily),
+        Scope("tenant/day", who.tenant, day),  # only an operator caps it
         Scope("tenant/month", who.tenant, month, budget.monthly),
     ]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeAlias
 
 from tenure.errors import ConfigError
 
+Dollars: TypeAlias = float | str | Decimal
 MICRO = 1_000_000  # micro-dollars in a dollar
 MOST = 10**15  # micro-dollars, a billion dollars: more is a slip of the pen
 

@@ -14,7 +14,6 @@ from tenure.optimize import admission, audits, guards, similarity
 from tenure.optimize.guards import Guarded
 from tenure.optimize.rules import CacheRule
 from tenure.run import Effect, RunRequest, Snapshot, StopReason
-from tenure.runtime import prices
 from tenure.runtime.store import Connection, cached, charges, effects, epochs, transcript, verdicts
 from tenure.runtime.store.cached import Entry, Hit
 from tenure.runtime.store.runs import RunRow
@@ -53,10 +52,10 @@ def look(db: Connection, agent: AgentSpec, asked: Asked) -> Turn | Audit | None:
     return Turn(content=[{"type": "text", "text": text}], stop="end_turn", served=served)
 
 
-def served(db: Connection, run: RunRow, by: Served, model: str, at: int) -> None:
+def served(db: Connection, run: RunRow, by: Served, model: str, prices: str, at: int) -> None:
     """The run was answered without its model: what that spared stands in the accounts."""
     cached.note_hit(db, _hit(run.workflow, run.tenant, run.agent, by, at))
-    charges.keep_hit(db, run, model, by, prices.version(), at)
+    charges.keep_hit(db, run, model, by, prices, at)
 
 
 def finished(db: Connection, run: RunRow) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenure.errors import ConfigError
@@ -19,7 +19,8 @@ class Settings:
     `home` is the `.tenure` folder; `database_url` is `sqlite:///PATH` (with `?mode=ro` to only read); `blob_url` is
     `file:///PATH`; `approver_root` is the public key (base64url) that vouches for approvers; `patience` is how many seconds
     a run goes on asking a Claude that is overloaded or away; `notify` names functions (`MODULE:FUNCTION`, separated by commas) that
-    are told when people are asked; `build_id`, when set, pins runs to this build of the worker.
+    are told when people are asked; `build_id`, when set, pins runs to this build of the worker; `prices` is a file of prices that
+    go before those of the price table; `alert_webhook` is told of alerts, signed with `alert_secret`.
     """
 
     home: Path
@@ -31,6 +32,9 @@ class Settings:
     build_id: str | None = None
     notify: str = ""
     ui_url: str = "http://localhost:8233"
+    prices: Path | None = None
+    alert_webhook: str = ""
+    alert_secret: str = field(default="", repr=False)
 
     @classmethod
     def load(cls, env: Mapping[str, str] = os.environ, start: Path | None = None) -> Settings:
@@ -51,6 +55,9 @@ class Settings:
             build_id=env.get("TENURE_BUILD_ID"),
             notify=env.get("TENURE_NOTIFY", ""),
             ui_url=env.get("TENURE_UI_URL", "http://localhost:8233"),
+            prices=Path(env["TENURE_PRICES"]) if env.get("TENURE_PRICES") else None,
+            alert_webhook=env.get("TENURE_ALERT_WEBHOOK", ""),
+            alert_secret=env.get("TENURE_ALERT_WEBHOOK_SECRET", ""),
         )
 
 

@@ -17,7 +17,7 @@ from tenure.approvals.request import Request
 from tenure.client import RunHandle
 from tenure.errors import ConfigError
 from tenure.run import Raise
-from tenure.runtime.prices import cost_of
+from tenure.runtime.prices import Prices
 from tenure.runtime.store import Connection, approvals, charges
 from tenure.runtime.store.charges import Call
 from tenure.testing import Embedded, embedded
@@ -91,7 +91,7 @@ async def test_what_is_left_bounds_the_length_of_the_answer_and_then_the_run_sto
         await agent.run("go")
         (_, first), (_, second) = asked(system)
         assert 256 <= second <= first < 4096
-        bound = cost_of(SONNET, Usage(cache_write=200, output=first))
+        bound = Prices().cost_of(SONNET, Usage(cache_write=200, output=first))
         assert bound <= 20_000
 
 

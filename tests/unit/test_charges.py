@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tenure.optimize.budget import Budget, Scope, Spender, scopes
-from tenure.runtime.store import Connection, Store, charges
+from tenure.runtime.store import Connection, Store, caps, charges
+from tenure.runtime.store.caps import Capped
 from tenure.runtime.store.charges import Call, Settled, Short
 from tenure.turn import Usage
 
@@ -54,7 +56,7 @@ def test_a_hold_is_no_spend_and_what_was_not_used_comes_back(db: Connection) -> 
     assert held(db, "a", 400) is None
     assert spent(db, "run") == (0, 400)
     charges.settle(db, "a", Settled(30, 30, Usage(), NOON))
-    assert [spent(db, one.name) for one in scopes(BUDGET, WHO, NOON)] == [(30, 0)] * 4
+    assert [spent(db, one.name) for one in scopes(BUDGET, WHO, NOON)] == [(30, 0)] * 5
 
 
 def test_what_fits_nowhere_is_held_nowhere(db: Connection) -> None:
@@ -124,18 +126,21 @@ def test_people_raise_a_cap_for_its_period_and_one_request_does_so_once(db: Conn
 
 
 class Ledger(RuleBasedStateMachine):
-    """Runs of two users and two agents of one tenant, over days; calls that settle, are lost, and come late."""
+    """Runs of two users and two agents of one tenant, over days; calls that settle, are lost, and come late; operators who cap the
+    tenant, cap it otherwise and lift that again, and people who add to what they were asked about."""
 
     @initialize()
     def opened(self) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
-        for statement in charges.DDL:
+        for statement in (*charges.DDL, *caps.DDL):
             self.db.execute(statement)
         self.at, self.keys = NOON, itertools.count()
         self.open: dict[str, int] = {}
         self.seen: dict[tuple[str, str, str], Scope] = {}
         self.billed: dict[tuple[str, str, str], int] = {}
         self.places: dict[str, list[tuple[str, str, str]]] = {}
+        self.caps: dict[str, tuple[int, int]] = {}  # of a scope: the number of the cap in force, and its amount
+        self.added: dict[tuple[int, str], int] = {}  # to which cap, in which period
 
     @rule(
         amount=st.integers(1, 700),
@@ -146,10 +151,39 @@ class Ledger(RuleBasedStateMachine):
     def hold(self, amount: int, run: str, user: str | None, agent: str) -> None:
         who = Spender("acme", agent, run, user)
         key, within = f"k{next(self.keys)}", scopes(BUDGET, who, self.at)
-        if charges.hold(self.db, call(key, amount, self.at, who), within) is None:
-            self.open[key] = amount
-            self.places[key] = [(one.name, one.subject, one.period) for one in within]
-            self.seen |= {(one.name, one.subject, one.period): one for one in within}
+        short = charges.hold(self.db, call(key, amount, self.at, who), within)
+        if short is not None:
+            assert short.total.spent + short.total.held + amount > (short.scope.cap or 0) + short.total.raised
+            return
+        self.open[key] = amount
+        self.places[key] = [(one.name, one.subject, one.period) for one in within]
+        self.seen |= {(one.name, one.subject, one.period): one for one in within}
+        self.within_the_caps_in_force(within)
+
+    def within_the_caps_in_force(self, within: list[Scope]) -> None:
+        for scope in within:
+            if scope.name in self.caps:
+                number, cap = self.caps[scope.name]
+                found = charges.total(self.db, scope)
+                assert found.spent + found.held <= cap + self.added.get((number, scope.period), 0)
+
+    @rule(name=st.sampled_from(["tenant/day", "tenant/month"]), amount=st.none() | st.integers(1, 1500))
+    def capped(self, name: Capped, amount: int | None) -> None:
+        caps.put(self.db, "acme", name, amount, "omar", self.at)
+        self.caps.pop(name, None)
+        for one in caps.in_force(self.db):
+            self.caps[one.scope] = (one.id, one.amount)
+        assert self.caps.get(name, (0, None))[1] == amount
+
+    @precondition(lambda self: self.caps)
+    @rule(data=st.data(), amount=st.integers(1, 300), late=st.integers(0, 2))
+    def added_to_a_cap(self, data: st.DataObject, amount: int, late: int) -> None:
+        """People add to a cap; by then it may be another one, and theirs counts no more."""
+        name = data.draw(st.sampled_from(sorted(self.caps)))
+        (scope,) = (one for one in scopes(BUDGET, WHO, self.at) if one.name == name)
+        number = max(self.caps[name][0] - late, 1)
+        charges.raise_cap(self.db, f"req{next(self.keys)}", replace(scope, operator=number), amount, "olivia", self.at)
+        self.added[number, scope.period] = self.added.get((number, scope.period), 0) + amount
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), share=st.floats(0, 1))
@@ -176,7 +210,7 @@ class Ledger(RuleBasedStateMachine):
     def never_more_than_the_cap(self) -> None:
         for place, scope in getattr(self, "seen", {}).items():
             found = charges.total(self.db, scope)
-            cap = (scope.cap or 0) + found.raised
+            cap = (scope.cap if scope.cap is not None else 10**9) + found.raised
             assert found.spent + found.held <= cap
             assert self.billed.get(place, 0) <= cap
             assert self.billed.get(place, 0) <= found.spent + found.held

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 
-from tenure.optimize.budget import Scope, fits
+from tenure.optimize.budget import Scope, Spender, fits
+from tenure.runtime.store import caps
 from tenure.runtime.store.runs import RunRow
 from tenure.turn import Served, Usage
 
@@ -34,11 +34,8 @@ DDL = (
         held INTEGER NOT NULL DEFAULT 0, raised INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (scope, subject, period)) WITHOUT ROWID""",
     """CREATE TABLE raises (
         request TEXT PRIMARY KEY, scope TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL, amount INTEGER NOT NULL,
-        principal TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE alerts (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, subject TEXT NOT NULL, period TEXT NOT NULL,
-        threshold TEXT NOT NULL, cap INTEGER NOT NULL, spent INTEGER NOT NULL, at INTEGER NOT NULL,
-        UNIQUE (scope, subject, period, threshold))""",
+        principal TEXT NOT NULL, at INTEGER NOT NULL, cap INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+    "CREATE INDEX raises_of_cap ON raises (cap, period) WHERE cap > 0",
 )
 
 USUAL = 20  # runs
@@ -97,12 +94,13 @@ class Settled:
 
 
 def total(db: sqlite3.Connection, scope: Scope) -> Total:
-    """What there is of a scope now."""
+    """What there is of a scope now. What people added to an operator's cap is apart from what they added to the agents' budgets."""
     row = db.execute(
         "SELECT spent, held, raised FROM totals WHERE scope = ? AND subject = ? AND period = ?",
         (scope.name, scope.subject, scope.period),
     ).fetchone()
-    return Total() if row is None else Total(*row)
+    found = Total() if row is None else Total(*row)
+    return replace(found, raised=_added(db, scope)) if scope.operator else found
 
 
 def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short | None:
@@ -136,8 +134,9 @@ def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short |
 
 
 def short_of(db: sqlite3.Connection, scopes: Sequence[Scope], amount: int) -> Short | None:
-    """In which of the scopes so much does not fit now: one that is spent before one that others hold."""
-    found = [short for scope in scopes if (short := _short(db, scope, amount)) is not None]
+    """In which of the scopes so much does not fit now, by its budget or its operator's cap: one that is spent before one that
+    others hold."""
+    found = [short for scope in caps.bound(db, scopes) if (short := _short(db, scope, amount)) is not None]
     return next((short for short in found if short.fit == "spent"), found[0] if found else None)
 
 
@@ -153,16 +152,36 @@ def settle(db: sqlite3.Connection, key: str, told: Settled) -> None:
         _spend(db, key, told.cost)
 
 
-def sweep(db: sqlite3.Connection, at: int) -> None:
+@dataclass(frozen=True)
+class Swept:
+    """A call whose hold became spend: whose it was, and when it was held (milliseconds)."""
+
+    who: Spender
+    at: int
+
+
+def is_any_expired(db: sqlite3.Connection, at: int) -> bool:
+    """Whether `sweep` would find something to do."""
+    found = db.execute("SELECT 1 FROM charges WHERE outcome = 'held' AND expires_at <= ? LIMIT 1", (at,))
+    return found.fetchone() is not None
+
+
+def sweep(db: sqlite3.Connection, at: int) -> list[Swept]:
     """Holds that nobody settled in time become spend, in full: their calls may have been made."""
-    for key, held in db.execute(
-        "SELECT key, held FROM charges WHERE outcome = 'held' AND expires_at <= ?", (at,)
+    swept: list[Swept] = []
+    for row in db.execute(
+        "SELECT key, held, tenant, agent, workflow, \"user\", at FROM charges WHERE outcome = 'held' AND expires_at <= ?",
+        (at,),
     ).fetchall():
-        db.execute(
-            "UPDATE charges SET outcome = 'unknown', cost = held, uncached = held, settled_at = ? WHERE key = ?",
-            (at, key),
+        done = db.execute(
+            "UPDATE charges SET outcome = 'unknown', cost = held, uncached = held, settled_at = ?"
+            " WHERE key = ? AND outcome = 'held'",
+            (at, row[0]),
         )
-        _spend(db, key, held)
+        if done.rowcount:
+            _spend(db, row[0], row[1])
+            swept.append(Swept(Spender(*row[2:6]), row[6]))
+    return swept
 
 
 def release(db: sqlite3.Connection, key: str, at: int) -> None:
@@ -197,32 +216,21 @@ def usual(db: sqlite3.Connection, tenant: str, agent: str) -> int:
 
 
 def raise_cap(db: sqlite3.Connection, request: str, scope: Scope, amount: int, principal: str, at: int) -> None:
-    """People have raised the cap of a scope by so much for its period; one request raises it once."""
+    """People have raised the cap of a scope by so much for its period; one request raises it once.
+
+    What was added to an operator's cap counts as long as that very cap is in force, and in no budget of an agent.
+    """
     done = db.execute(
-        "INSERT OR IGNORE INTO raises VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (request, scope.name, scope.subject, scope.period, amount, principal, at),
+        "INSERT INTO raises (request, scope, subject, period, amount, principal, at, cap) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (request, scope.name, scope.subject, scope.period, amount, principal, at, scope.operator),
     )
-    if done.rowcount:
+    if done.rowcount and not scope.operator:
         db.execute(
             "INSERT INTO totals (scope, subject, period, raised) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET raised = raised + excluded.raised",
             (scope.name, scope.subject, scope.period, amount),
         )
-
-
-def alert(db: sqlite3.Connection, scope: Scope, share: Decimal, at: int) -> bool:
-    """Whether a scope has spent that share of its cap, and nobody was told in this period."""
-    if scope.cap is None:
-        return False
-    found = total(db, scope)
-    cap = scope.cap + found.raised
-    if found.spent < share * cap:
-        return False
-    done = db.execute(
-        "INSERT OR IGNORE INTO alerts (scope, subject, period, threshold, cap, spent, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (scope.name, scope.subject, scope.period, str(share), cap, found.spent, at),
-    )
-    return done.rowcount == 1
 
 
 def tokens_at(db: sqlite3.Connection, workflow: str, seq: int) -> dict[str, int]:
@@ -240,6 +248,13 @@ def _short(db: sqlite3.Connection, scope: Scope, amount: int) -> Short | None:
     cap = None if scope.cap is None else scope.cap + found.raised
     fit = fits(cap, found.spent, found.held, amount)
     return None if fit == "fits" else Short(scope, found, fit, amount)
+
+
+def _added(db: sqlite3.Connection, scope: Scope) -> int:
+    found = db.execute(
+        "SELECT coalesce(sum(amount), 0) FROM raises WHERE cap = ? AND period = ?", (scope.operator, scope.period)
+    )
+    return found.fetchone()[0]
 
 
 def _spend(db: sqlite3.Connection, key: str, cost: int) -> None:
@@ -285,24 +300,3 @@ def accounts(db: sqlite3.Connection, by: str, since: int, tenant: str | None = N
         (since, tenant),
     )
     return [Account(*row) for row in rows]
-
-
-@dataclass(frozen=True)
-class Alert:
-    """A scope had spent that share of its cap."""
-
-    scope: str
-    subject: str
-    period: str
-    threshold: str
-    cap: int
-    spent: int
-    at: int
-
-
-def alerts(db: sqlite3.Connection, since: int) -> list[Alert]:
-    """The alerts since then, the newest first."""
-    rows = db.execute(
-        "SELECT scope, subject, period, threshold, cap, spent, at FROM alerts WHERE at >= ? ORDER BY id DESC", (since,)
-    )
-    return [Alert(*row) for row in rows]

@@ -9,9 +9,11 @@ from pathlib import Path
 from tenure.errors import StoreMismatch, StoreUnavailable
 from tenure.runtime.store import (
     agents,
+    alerts,
     approvals,
     approvers,
     cached,
+    caps,
     charges,
     effects,
     epochs,
@@ -46,6 +48,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *charges.DDL,
         *cached.DDL,
         *epochs.DDL,
+        *caps.DDL,
+        *alerts.DDL,
     )
 }
 
