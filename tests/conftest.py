@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.waiting import eventually
 
 __all__ = ["eventually"]
+
+# The machine is shared: how long an example takes says nothing about the code.
+settings.register_profile("tenure", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tenure")
 
 
 @pytest.fixture(autouse=True)

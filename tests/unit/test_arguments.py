@@ -127,7 +127,7 @@ def taking(index: int) -> Tool:
 
 
 @pytest.mark.parametrize("index", range(len(TYPES)), ids=NAMES)
-@settings(max_examples=ROUNDS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=ROUNDS, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_value_written_as_json_comes_back_as_it_was(index: int, data: st.DataObject) -> None:
     hint, values, _ = TYPES[index]
@@ -143,7 +143,7 @@ def test_two_thousand_values_are_tried() -> None:
 
 
 @pytest.mark.parametrize("index", range(len(TYPES)), ids=NAMES)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(raw=jsons)
 def test_any_json_is_judged_as_pydantic_judges_the_type_alone(index: int, raw: Json) -> None:
     hint, made = TYPES[index][0], taking(index)

@@ -145,13 +145,13 @@ def compare(policy: Policy, asked: list[Asked]) -> None:
     assert found == theirs(policy, asked)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(policies(exact=True), st.lists(calls(exact=True), min_size=10, max_size=10))
 def test_our_gate_decides_as_cedar_does_where_numbers_are_integers(policy: Policy, asked: list[Asked]) -> None:
     compare(policy, asked)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(policies(exact=False), st.lists(calls(exact=False), min_size=10, max_size=10))
 def test_our_gate_decides_as_cedar_does_where_numbers_are_decimals(policy: Policy, asked: list[Asked]) -> None:
     compare(policy, asked)

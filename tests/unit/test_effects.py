@@ -130,5 +130,5 @@ class Attempts(RuleBasedStateMachine):
         assert len(getattr(self, "alive", ())) <= 1
 
 
-Attempts.TestCase.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+Attempts.TestCase.settings = settings(max_examples=200, stateful_step_count=20)
 TestAttempts = Attempts.TestCase

@@ -7,7 +7,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.trust import Rule
@@ -65,7 +65,6 @@ def test_the_bound_is_the_one_that_is_published() -> None:
 
 
 @given(st.integers(1, 100), st.integers(0, 100), st.integers(1, 999))
-@settings(deadline=None)
 def test_the_bound_is_where_the_tail_of_the_binomial_is_five_percent(n: int, misses: int, thousandths: int) -> None:
     rate, misses = thousandths / 1000, min(misses, n)
     tail = math.fsum(math.comb(n, k) * (1 - rate) ** k * rate ** (n - k) for k in range(misses + 1))
@@ -75,7 +74,6 @@ def test_the_bound_is_where_the_tail_of_the_binomial_is_five_percent(n: int, mis
 
 
 @given(st.integers(1, 99), st.integers(0, 99))
-@settings(deadline=None)
 def test_more_good_runs_never_lower_the_bound_and_more_failures_never_raise_it(n: int, misses: int) -> None:
     misses = min(misses, n)
     assert bound(n + 1, misses) >= bound(n, misses) >= bound(n, min(misses + 1, n))
@@ -216,7 +214,6 @@ def test_a_young_agent_with_two_complaints_falls_as_one_with_twenty_runs_would()
 
 
 @given(st.sets(st.integers(1, 10_000), min_size=3, max_size=3))
-@settings(deadline=None)
 def test_three_complaints_in_ten_thousand_runs_make_no_fall_wherever_they_stand(places: set[int]) -> None:
     assert fall(heard(bad(*places, by="unasked"), of_so_many(Evidence(), 10_000)), steps()) is None
 
@@ -234,7 +231,6 @@ def test_a_complaint_about_a_judged_run_makes_it_a_failure_too() -> None:
 
 
 @given(st.permutations([word(7), *bad(7, by="unasked"), *bad(7, by="census"), *bad(7)]))
-@settings(deadline=None)
 def test_in_any_order_a_run_counts_once_by_the_worst_word(several: list[Judged]) -> None:
     evidence = heard(several)
     assert [one.good for one in evidence.judged.values()] == [False]
@@ -306,7 +302,6 @@ def test_how_many_runs_are_missing_is_what_it_takes() -> None:
 
 
 @given(st.lists(SHAPES, max_size=60), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_same_words_in_another_order_are_the_same_evidence(told: list[Judged], chance: random.Random) -> None:
     other = list(told)
     chance.shuffle(other)
@@ -318,7 +313,6 @@ def test_the_same_words_in_another_order_are_the_same_evidence(told: list[Judged
 
 
 @given(st.lists(words(st.integers(1, 200)), min_size=1, max_size=150), st.data())
-@settings(deadline=None)
 def test_a_word_said_twice_changes_nothing(told: list[Judged], data: st.DataObject) -> None:
     evidence = heard(told)
     again = data.draw(st.sampled_from(told))
@@ -328,7 +322,6 @@ def test_a_word_said_twice_changes_nothing(told: list[Judged], data: st.DataObje
 
 
 @given(st.lists(SHAPES, max_size=60), SHAPES)
-@settings(deadline=None)
 def test_a_bad_word_never_helps_and_a_good_one_never_makes_an_error(told: list[Judged], one: Judged) -> None:
     before = heard(told, of_so_many(Evidence(), 100))
     after = add(before, one)
@@ -340,7 +333,6 @@ def test_a_bad_word_never_helps_and_a_good_one_never_makes_an_error(told: list[J
 
 
 @given(st.lists(words(st.integers(1, 250)), max_size=200))
-@settings(deadline=None)
 def test_a_fall_is_never_overlooked_by_looking_only_when_there_may_be_one(told: list[Judged]) -> None:
     evidence = Evidence()
     for one in told:
@@ -350,7 +342,6 @@ def test_a_fall_is_never_overlooked_by_looking_only_when_there_may_be_one(told: 
 
 
 @given(st.lists(words(st.integers(1, 180)), max_size=250), st.sampled_from([0.2, 0.5, 0.7]))
-@settings(deadline=None)
 def test_a_step_up_is_never_overlooked_by_giving_up_early(told: list[Judged], threshold: float) -> None:
     rules = steps(Rule("success_rate", threshold, "increment", 0.1))
     evidence = heard(told)
@@ -360,7 +351,6 @@ def test_a_step_up_is_never_overlooked_by_giving_up_early(told: list[Judged], th
 
 
 @given(st.lists(words(st.integers(1, 250)), max_size=200))
-@settings(deadline=None)
 def test_evidence_is_bounded_and_survives_json(told: list[Judged]) -> None:
     evidence = heard(told)
     assert max(len(evidence.judged), len(evidence.praised), len(evidence.faults)) <= WINDOW

@@ -396,5 +396,5 @@ class Effects(RuleBasedStateMachine):
             task.result()
 
 
-Effects.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+Effects.TestCase.settings = settings(max_examples=120, stateful_step_count=40)
 TestEffects = pytest.mark.timeout(600)(Effects.TestCase)  # seconds on a quiet machine

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenure.run import Effect, RunRequest, RunState, Snapshot, ToolFacts
@@ -288,7 +288,6 @@ def test_one_more_limit_on_the_same_tools_never_takes_one_away() -> None:
     assert fold(1, some[:1]).limits.items() <= fold(2, some).limits.items()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(WHO, RESTRICTIONS), max_size=4), WHO, RESTRICTIONS)
 def test_what_is_lifted_leaves_exactly_what_held_without_it_and_the_fence_never_falls(
     held: list[tuple[tuple[str, str], Restriction]], who: tuple[str, str], more: Restriction

@@ -39,7 +39,7 @@ BATCHES = st.lists(words(st.integers(101, 150)), min_size=1, max_size=60)
 
 
 @given(BATCHES, st.sampled_from([[], good(*range(60, 90)), good(*range(60, 99)) + bad(70)]), st.randoms())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_in_no_order_words_of_one_moment_raise_the_level_and_in_each_they_make_the_fall_that_all_make_together(
     told: list[Judged], known: list[Judged], chance: random.Random
 ) -> None:
@@ -54,7 +54,6 @@ def test_in_no_order_words_of_one_moment_raise_the_level_and_in_each_they_make_t
 
 
 @given(st.permutations([*bad(1, 2, 3), "incident", "rebuilt", "capped"]))
-@settings(deadline=None)
 def test_in_any_order_the_strictest_of_several_events_counts(events: list[Any]) -> None:
     rebuilt = POLICY.model_copy(update={"fingerprint": "two", "cap": 2})
     ledger, policy = begin(POLICY, 0), POLICY
@@ -71,7 +70,6 @@ def test_in_any_order_the_strictest_of_several_events_counts(events: list[Any]) 
 
 
 @given(st.lists(words(st.integers(1, 120)), max_size=120), st.integers(1, 40))
-@settings(deadline=None)
 def test_however_the_words_come_in_batches_it_is_the_same_ledger(told: list[Judged], size: int) -> None:
     whole = judge(begin(POLICY, 0), POLICY, told, 5)
     parts = begin(POLICY, 0)
@@ -330,5 +328,5 @@ def must_fall(ledger: Ledger, policy: Policy) -> bool:
     return bool(falling) and any(bursts + rates)
 
 
-Life.TestCase.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+Life.TestCase.settings = settings(max_examples=120, stateful_step_count=25)
 TestLife = Life.TestCase

@@ -153,7 +153,7 @@ class Chain(RuleBasedStateMachine):
             self.was = self.run.tainted
 
 
-Chain.TestCase.settings = settings(max_examples=80, stateful_step_count=12, deadline=None)
+Chain.TestCase.settings = settings(max_examples=80, stateful_step_count=12)
 TestChain = pytest.mark.timeout(600)(Chain.TestCase)  # seconds on a quiet machine
 
 
