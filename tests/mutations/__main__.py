@@ -31,7 +31,7 @@ ALL = 2400  # seconds all of the tests may take without any mutant
 PROFILE = """
 from hypothesis import Phase, settings
 
-settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], database=None)
+settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], database=None, deadline=None)
 """
 WIDTHS = (26, 26, 26)
 _clock = itertools.count(int(time.time()) + 10, 2)  # bytecode is told from its source by the second it was written
