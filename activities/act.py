@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from tenure.activities import hooks, outcome
+from tenure.activities import hooks, outcome, reuse
 from tenure.activities.attempt import Flag, attempt
 from tenure.activities.decide import resolve
 from tenure.activities.job import Found, Job, job_of, look
@@ -33,8 +34,8 @@ from tenure.run import Effect
 from tenure.runtime import lineage
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, effects, ledgers, transcript, uses
+from tenure.runtime.store.results import Read, Sought
 from tenure.state import State
-from tenure.tools import ToolContext
 from tenure.transcript import result_of, result_row, was_made
 from tenure.trust.limits import RateLimit
 from tenure.trust.restrictions import limits_on
@@ -91,16 +92,30 @@ class Acting:
             else:
                 result = await self._change(job, beat, arguments)
             span.set_attribute(otel.OUTCOME, result.outcome)
+            if job.tool.shared:
+                span.set_attribute(otel.CACHED, result.cached is not None)
+            if result.cached is not None:
+                span.set_attribute(otel.CACHED_AGE, result.cached.age)
             return result
 
     async def _read(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
         if job.number > DEATHS:
             told = f"{job.number - 1} attempts of {job.tool.name} left no word"
             return await self._keep(job, Result(ok=False, value=told))
-        held = await self._hold(job)
-        if held is not None:
-            return _held(held)
-        return await self._keep(job, await self._attempt(job, beat, arguments))
+        read, looked = reuse.read_of(job), threading.Event()
+        found = await (self._hold(job) if read is None else self._seek(job, read))
+        match found:
+            case uses.Limited() | Stale():
+                return _held(found)
+            case Result():
+                return found
+            case Sought() | None:
+                result = await self._attempt(job, beat, arguments, looked)
+                return await self._keep(job, result, sought=None if looked.is_set() else found)
+
+    async def _seek(self, job: Job, read: Read) -> Held | reuse.Said:
+        """The result that another run has obtained, with its row; only a call that may be made now is given it."""
+        return await self.to.store.transact(functools.partial(_found, job=job, read=read, root=self.to.root))
 
     async def _hold(self, job: Job) -> Held | None:
         """Why a read must not be made now; nothing is written where nothing is counted."""
@@ -124,12 +139,16 @@ class Acting:
                 told = unknown(job, f"{generation} starts of {job.tool.name} left no word")
                 return await self._keep(job, told, settle=generation)
             case effects.Go():
-                return await self._keep(job, await self._attempt(job, beat, arguments), ends=True)
+                result = await self._attempt(job, beat, arguments, threading.Event())
+                return await self._keep(job, result, ends=True)
 
-    async def _attempt(self, job: Job, beat: Pulse, arguments: Arguments) -> Result:
-        """Run the tool. Raises for Temporal to try again, and CancelledError when the attempt is dropped or not ours."""
+    async def _attempt(self, job: Job, beat: Pulse, arguments: Arguments, looked: threading.Event) -> Result:
+        """Run the tool; `looked` is set once it looks at which run it runs in.
+
+        Raises for Temporal to try again, and CancelledError when the attempt is dropped or not ours.
+        """
         flag = Flag(beat)
-        ctx = ToolContext(
+        ctx = reuse.Watched(
             run_id=job.workflow,
             tenant=job.run.tenant,
             user=job.run.user,
@@ -138,10 +157,11 @@ class Acting:
             heartbeat=flag.heartbeat,
             role=job.run.role,
         )
+        ctx.looked = looked
         if beat.lost:  # the last look before the world may change
             raise _given_up()
         timeout = job.tool.timeout or job.agent.timeout
-        with lineage.of(tainted=job.ask.tainted, cap=job.ask.cap, user=job.run.user):
+        with lineage.of(tainted=job.ask.tainted, cap=job.ask.cap, user=job.run.user, looked=looked):
             tried = await attempt(job.tool, ctx, arguments, timeout, flag)
         if beat.lost:
             raise _given_up()
@@ -169,11 +189,13 @@ class Acting:
     async def _withdraw(self, job: Job, failed: Failed) -> None:
         """Nothing happened, by the tool's own word: its start is taken back, so that the next one is no second one."""
         if failed.kind == "declined" and job.tool.effect is not Effect.READ:
-            await self.to.store.transact(lambda db: effects.withdraw(db, job.key, job.token))
+            await self.to.store.transact(functools.partial(_take_back, job=job))
 
-    async def _keep(self, job: Job, result: Result, *, ends: bool = False, settle: int = 0) -> Result:
-        """Write the row, and with it what became of the effect; the row that stands is the result."""
-        result = result if job.ask.edited is None else result.model_copy(update={"edited": job.ask.edited})
+    async def _keep(
+        self, job: Job, result: Result, *, ends: bool = False, settle: int = 0, sought: Sought | None = None
+    ) -> Result:
+        """Write the row, and with it what became of the effect, or of the read; the row that stands is the result."""
+        result = _with_edit(job, result)
         text, status = result.model_dump_json(), "raised" if result.outcome == "unknown" else "done"
 
         def write(db: Connection) -> Result | None:
@@ -181,11 +203,11 @@ class Acting:
                 return None
             if settle and not effects.settle(db, job.key, settle, status, text, now()):
                 return None
-            stands = transcript.standing(db, job.workflow, job.seq)
-            if stands is not None and was_made(stands[0], job.block["id"]):
-                return result_of(stands[0])
-            transcript.replace(db, job.workflow, [(job.seq, result_row(job.block["id"], result))])
-            return result
+            if ends or settle:
+                reuse.end(db, job)
+            if sought is not None:
+                reuse.keep(db, job, sought, result)
+            return _stand(db, job, result)
 
         kept = await _insisting(lambda: self.to.store.transact(write))
         if kept is None:
@@ -222,7 +244,37 @@ def _begin(db: Connection, job: Job, root: Ed25519PublicKey) -> effects.Begun | 
     start = job.start()
     begins = isinstance(effects.foresee(db, start), effects.Go)
     held = (permit(db, job, root) or _take(db, job)) if begins else None
+    if begins and held is None:
+        reuse.begin(db, job)
     return held or effects.begin(db, start)
+
+
+def _take_back(db: Connection, job: Job) -> None:
+    effects.withdraw(db, job.key, job.token)
+    reuse.end(db, job)
+
+
+def _found(db: Connection, job: Job, read: Read, root: Ed25519PublicKey) -> Held | reuse.Said:
+    """What is found stands as the call's row at once. It is not counted: a rate limit protects what the function would call."""
+    limits = _limits(db, job)
+    held = permit(db, job, root) or uses.held(db, job.key, job.who, job.tool.name, limits, now())
+    if held is not None:
+        return held
+    said = reuse.find(db, read)
+    return _stand(db, job, _with_edit(job, said)) if isinstance(said, Result) else _take(db, job) or said
+
+
+def _stand(db: Connection, job: Job, result: Result) -> Result:
+    """The result of the row that stands; where none does, this one's row is written."""
+    stands = transcript.standing(db, job.workflow, job.seq)
+    if stands is not None and was_made(stands[0], job.block["id"]):
+        return result_of(stands[0])
+    transcript.replace(db, job.workflow, [(job.seq, result_row(job.block["id"], result))])
+    return result
+
+
+def _with_edit(job: Job, result: Result) -> Result:
+    return result if job.ask.edited is None else result.model_copy(update={"edited": job.ask.edited})
 
 
 def _held(held: Held) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from temporalio import activity
 
@@ -23,7 +24,10 @@ STARTS = 10  # starts of an idempotent tool that may vanish without a word
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt. `block` is the tool_use block with the input the call is made with; `taint` says why its origin asks."""
+    """One attempt. `block` is the tool_use block with the input the call is made with; `taint` says why its origin asks.
+
+    After `lasts` milliseconds the attempt is given up.
+    """
 
     ask: Act
     workflow: str
@@ -37,6 +41,7 @@ class Job:
     state: JsonObject
     number: int  # of this attempt, from 1
     taint: str = ""
+    lasts: int = 0
 
     @property
     def repeatable(self) -> bool:
@@ -118,4 +123,5 @@ def job_of(ask: Act, turn: JsonObject, deltas: list[JsonObject], run: RunRow, ag
         state=state_of(deltas, run.initial_state),
         number=info.attempt,
         taint="" if ask.edited is not None else turn.get("taint", {}).get(str(ask.call), ""),
+        lasts=round((info.start_to_close_timeout or timedelta()).total_seconds() * 1000),
     )

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,12 @@ def filled(db: sqlite3.Connection, agent: Agent, entries: int) -> None:
 def looks(db: sqlite3.Connection, agent: Agent, entries: int, kind: str) -> dict[str, Any]:
     """What looking up takes, in milliseconds."""
     draw, took, found = random.Random(7), list[float](), 0
-    say = {"exact": request, "similar": again, "miss": lambda number: request(number + entries)}[kind]
+    ways: dict[str, Callable[[int], str]] = {
+        "exact": request,
+        "similar": again,
+        "miss": lambda number: request(number + entries),
+    }
+    say = ways[kind]
     for at in range(LOOKS + 50):
         asked = Asked(
             f"{kind}{at}", RunRequest(agent="desk", message=say(draw.randrange(entries))), agent.snapshot(), AT + 1, 1.0

@@ -15,7 +15,8 @@ class Response:
     """How a run ended. `cost` and `saved` are US dollars, `latency` is seconds from start to end.
 
     Each of `tool_calls` is a dict with `tool`, `input`, `result` and `ok`, and `asked` where `on_tool_call` changed what Claude
-    had asked for. Printing a Response prints its message.
+    had asked for, and `cached` (`run`, and `age` in milliseconds) where the result is one that an earlier call had obtained.
+    Printing a Response prints its message.
     """
 
     id: str

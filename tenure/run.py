@@ -69,6 +69,7 @@ STATUS_OF: dict[StopReason, Status] = dict.fromkeys(StopReason, Status.FAILED) |
 class ToolFacts(Wire):
     """What the workflow knows of a tool: enough to gate it, nothing of its code.
 
+    `cache` says that a result may be used again in the same run, `shared` for how many seconds in any run of the tenant.
     `invalidates` names the cached reads that a call of this tool makes stale (None: all of them). `output` holds the paths of
     the result's trusted fields, `sinks` the arguments that must be trusted (None: all of them). `permits`, `rules` and
     `approvals` are what the agent's `trust` says of it. `defaults` is what it gets for arguments that a call leaves out.
@@ -86,6 +87,7 @@ class ToolFacts(Wire):
     rules: list[ToolRule] = Field(default_factory=list[ToolRule])
     approvals: list[ApprovalRule] = Field(default_factory=list[ApprovalRule])
     defaults: JsonObject = Field(default_factory=dict[str, Json])
+    shared: int = 0
 
     def given(self, arguments: JsonObject) -> JsonObject:
         """What the tool gets from a call with these arguments: policy judges that, and not what the call happens to write out."""

@@ -184,10 +184,7 @@ class AgentSpec(BaseModel):
             **self.model_dump(mode="json", include={"roles", "rate_limits", "trust", "optimization"}),
             **{name: _named(getattr(self, name)) for name in HOOKS},
             "required_state": {name: _named(recover) for name, recover in self.required_state.items()},
-            "tools": [  # the defaults stand in the input schema already
-                {**entry.manifest, **self.facts[entry.name].model_dump(mode="json", exclude={"defaults"})}
-                for entry in self.tools
-            ],
+            "tools": [{**entry.manifest, **_told(self.facts[entry.name])} for entry in self.tools],
         }
 
     @functools.cached_property
@@ -326,6 +323,12 @@ def _listed(what: str, items: Any) -> Iterable[Any]:  # Any: not yet validated
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
         raise ConfigError(f"{what}={items!r:.80}: must be a list")
     return items  # pyright: ignore[reportUnknownVariableType]  # each item is checked where it is used
+
+
+def _told(facts: ToolFacts) -> JsonObject:
+    """What of a tool's facts belongs to the manifest: its defaults stand in the input schema already."""
+    # `shared` came later, and an agent that does not use it stays who it is.
+    return facts.model_dump(mode="json", exclude={"defaults"} | ({"shared"} if not facts.shared else set()))
 
 
 def _names(what: str, items: Any) -> dict[str, None]:  # Any: not yet validated

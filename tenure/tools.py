@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import json
 import operator
 import re
@@ -14,19 +15,26 @@ from typing import Any, Literal, overload
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
-from tenure import schema
+from tenure import identity, schema
 from tenure.errors import BadInput, ConfigError
 from tenure.run import Effect, ToolFacts
 from tenure.schema import Function
 from tenure.state import State
-from tenure.transcript import clean
+from tenure.transcript import canonical, clean
 from tenure.trust import paths
 from tenure.trust.pattern import PATTERN
 from tenure.wire import Json, JsonObject
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # what the Messages API accepts
 LONGEST = 86_400  # seconds that an attempt, or an iteration, may be given
-OPTIONS = {"name": str, "description": str, "idempotent": bool, "retries": int, "poll": bool, "cache": bool}
+OPTIONS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "description": (str,),
+    "idempotent": (bool,),
+    "retries": (int,),
+    "poll": (bool,),
+    "cache": (bool, int),
+}
 
 
 @dataclass
@@ -64,9 +72,12 @@ class Tool:
     everything else it returns taints the run. `sinks` names the arguments that must come from trusted text (None: all): for what
     changes the world those that say whom and what it reaches, or a person is asked; for a read those that choose what is read, or
     its `output` is not trusted either.
-    `cache=True` lets a read's result be used again in the same run for the same arguments. `invalidates` names, as tool
-    patterns, the cached reads that a call of this tool makes stale (None: all). All three are kept as frozensets; one name
-    may be given as a plain str. Raises ConfigError.
+    `cache=True` lets a read's result be used again in the same run for the same arguments; `cache=60` in every run of the same
+    tenant and agent, until it is 60 seconds old. A tool that takes a context only shares with runs of the same user, role and
+    state, and nothing if it looks at the run's id or its idempotency key. `invalidates` names, as tool patterns, the cached reads
+    that a call of this tool makes stale (None: all): in its own run, and in the tenant's others of whatever agent.
+
+    `output`, `sinks` and `invalidates` are kept as frozensets; one name may be given as a plain str. Raises ConfigError.
     """
 
     function: Function
@@ -79,7 +90,7 @@ class Tool:
     poll: bool = False
     output: Iterable[str] = ()
     sinks: Iterable[str] | None = None
-    cache: bool = False
+    cache: bool | int = False
     invalidates: Iterable[str] | None = None
 
     def __post_init__(self) -> None:
@@ -108,6 +119,18 @@ class Tool:
         """Whether a call gives a coroutine; other functions run in a thread."""
         return schema.is_async(self.function)
 
+    @property
+    def shared(self) -> int:
+        """For how many seconds a result may be used again in other runs of the tenant."""
+        return 0 if isinstance(self.cache, bool) else self.cache
+
+    @property
+    def stale(self) -> list[str]:
+        """Patterns of the cached reads that a call of this tool makes stale."""
+        if self.effect is Effect.READ:
+            return []
+        return ["*"] if self.invalidates is None else sorted(self.invalidates)
+
     @functools.cached_property
     def _signature(self) -> schema.Signature:
         return schema.read_signature(self.name, self.function, ToolContext)
@@ -128,6 +151,13 @@ class Tool:
         return {"name": self.name, "description": self.description, "input_schema": self._signature.schema}
 
     @functools.cached_property
+    def identity(self) -> str:
+        """64 hex digits that change with the tool's declaration and its function's own code; with nothing else of an agent."""
+        declared = self.facts(0).model_dump(mode="json", exclude={"timeout"})
+        told = [self.manifest, declared, schema.result_schema(self.returns), identity.of_function(self.function)]
+        return hashlib.sha256(canonical(told).encode()).hexdigest()
+
+    @functools.cached_property
     def returns(self) -> TypeAdapter[Any] | None:  # Any: the tool's own return type
         """The return type, or None where the function declares none."""
         return schema.return_type(self.name, self.function)
@@ -135,7 +165,8 @@ class Tool:
     def facts(self, default_timeout: float) -> ToolFacts:
         """What the workflow must know of this tool. What later releases added is only set where it differs."""
         added: dict[str, Any] = {  # Any: the fields' own types
-            "cache": self.cache,
+            "cache": self.cache is True,
+            "shared": self.shared,
             "invalidates": None if self.invalidates is None else sorted(self.invalidates),
             "output": sorted(self.output),
             "sinks": None if self.sinks is None else sorted(self.sinks),
@@ -202,7 +233,7 @@ def tool(
     poll: bool = False,
     output: Iterable[str] = (),
     sinks: Iterable[str] | None = None,
-    cache: bool = False,
+    cache: bool | int = False,
     invalidates: Iterable[str] | None = None,
 ) -> Callable[[Function], Tool]: ...
 def tool(function: Function | None = None, /, **options: Any) -> Tool | Callable[[Function], Tool]:
@@ -229,10 +260,11 @@ def _effect(name: str, effect: str) -> Effect:
 
 def _check_types(made: Tool) -> None:
     """A flag that is merely truthy would mean one thing here and another in the workflow, where it is read as JSON."""
-    for option, kind in OPTIONS.items():
+    for option, kinds in OPTIONS.items():
         value = getattr(made, option)
-        if type(value) is not kind:
-            told = f"{option}={value!r:.80} must be {kind.__name__}, not {type(value).__name__}"
+        if type(value) not in kinds:
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            told = f"{option}={value!r:.80} must be {wanted}, not {type(value).__name__}"
             raise ConfigError(f"tool {made.name or made.function!r}: {told}")
     if made.timeout is not None and type(made.timeout) not in (int, float):
         raise ConfigError(
@@ -265,10 +297,12 @@ def _limit_faults(made: Tool) -> Iterator[str]:
 
 def _cache_faults(made: Tool) -> Iterator[str]:
     reads = made.effect is Effect.READ
+    if not isinstance(made.cache, bool) and not 1 <= made.cache <= LONGEST:
+        yield f"cache={made.cache!r} must be True (in the same run), or 1 to {LONGEST:,} seconds (in all runs of a tenant)"
     if made.cache and not reads:
-        yield f"cache=True with effect={made.effect.value!r}: only a read may be answered from an earlier one; drop cache"
+        yield f"cache={made.cache!r} with effect={made.effect.value!r}: only a read may be answered from an earlier one; drop cache"
     if made.cache and made.poll:
-        yield "cache=True with poll=True: a poll wants the present answer; drop one of them"
+        yield f"cache={made.cache!r} with poll=True: a poll wants the present answer; drop one of them"
     if made.invalidates is not None and reads:
         yield f"invalidates={sorted(made.invalidates)!r} with effect='read': a read makes nothing stale; drop invalidates"
     for pattern in sorted(made.invalidates or ()):

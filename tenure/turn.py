@@ -167,6 +167,13 @@ class Act(Wire):
     doubt: str = ""
 
 
+class Cached(Wire):
+    """A result that another call had obtained: in which run, and how long before, in milliseconds."""
+
+    run: str
+    age: int
+
+
 class Result(Wire):
     """What a tool call came to. `ok` is what Claude and the error threshold are told.
 
@@ -174,7 +181,8 @@ class Result(Wire):
     than ToolError, `in_doubt` when an attempt died between intent and result, `limited` when a rate limit allows no call before
     `since` (`value` is which), and `stale` when the ruling no longer holds: `value` says why, `standing` what is restricted now.
     `same_as` is the row of an earlier result that is this call's as well. `edited` is the input a person had the call made with.
-    `stop`: the agent's `on_error` ends the run, and why.
+    `stop`: the agent's `on_error` ends the run, and why. `cached`: the tool's function was not run, because an earlier result of
+    the tenant's is this call's as well.
     """
 
     ok: bool = True
@@ -189,6 +197,7 @@ class Result(Wire):
     stop: str | None = None
     standing: Standing | None = None
     edited: JsonObject | None = None
+    cached: Cached | None = None
 
     @property
     def settles(self) -> bool:

@@ -10,7 +10,7 @@ from tests.waiting import eventually
 __all__ = ["eventually"]
 
 # The machine is shared: how long an example takes says nothing about the code.
-settings.register_profile("tenure", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("tenure", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tenure")
 
 

@@ -139,7 +139,7 @@ def conclude(run: RunState, turn: OpenTurn, call: Call, result: Result, begun: i
         run.unknown.append(call.same)
     same_result = name_of([call.same, result.value, result.blob and result.blob.blob])
     _remember(run, call, result, facts, same_result)
-    told = story.call_summary(call.tool, call.arguments)
+    told = story.call_summary(call.tool, call.arguments) + (story.cached(result.cached) if result.cached else "")
     _settle(run, turn, result_row(call.id, result), told, ok=result.ok, took=now() - begun)
     if result.stop is not None:
         return Stop(StopReason.FAILED, result.stop)

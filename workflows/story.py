@@ -13,6 +13,7 @@ from temporalio.common import SearchAttributeUpdate
 
 from tenure.run import Outcome, Progress, RunState, Status
 from tenure.runtime import temporal as names
+from tenure.turn import Cached
 from tenure.wire import JsonObject
 from tenure.workflows import carry
 
@@ -25,6 +26,11 @@ def call_summary(tool: str, arguments: JsonObject) -> str:
     told = ", ".join(f"{name}={json.dumps(value)}" for name, value in arguments.items())
     text = f"{tool}({told})"
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def cached(told: Cached) -> str:
+    """Behind a call that was answered from an earlier one: how old its result is."""
+    return f": from the cache, {told.age / 1000:.0f} s old"
 
 
 def one_line(text: str, limit: int = 80) -> str:

@@ -166,7 +166,7 @@ def _reads(run: RunState, turn: OpenTurn, blocks: list[JsonObject]) -> list[Call
         call = call_of(run, turn, blocks[index], index)
         if not isinstance(calls.ruling_on(run, call), Allow) or calls.reusable(run, call):
             break
-        if facts.cache and any(call.same == other.same for other in found):
+        if (facts.cache or facts.shared) and any(call.same == other.same for other in found):
             break  # the second one of the same turn can reuse the first one's result
         found.append(call)
     return found

@@ -65,8 +65,10 @@ async def _bump(pattern: str, tenant: str) -> None:
     from tenure.cli.connection import connected
 
     async with connected(server=False) as system:
-        epoch = await system.cost.bump_epoch(pattern, tenant)
-    click.echo(f"what {pattern} read for tenant {tenant} is stale (epoch {epoch})")
+        await system.cost.bump_epoch(pattern, tenant)
+    click.echo(
+        f"what {pattern} read for tenant {tenant} is stale: no result and no answer that rests on it is given again"
+    )
 
 
 async def _reopen(rule: str, agent: str, tenant: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BY = ("agent", "tenant", "model", "tier", "day")
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
-ASSUMES = "saved: what the same tokens cost where nothing is read from the cache of prompts"
+ASSUMES = "saved: what the same tokens cost without the cache of prompts, less what they did; below 0: writing to it cost more"
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[cap TENANT ...|caps]")
@@ -101,13 +101,13 @@ def _row(one: Account) -> tuple[str, ...]:
     from tenure.optimize import money
 
     tokens = one.input + one.cache_read + one.cache_write
-    share = f"{one.cache_read / tokens:.0%}" if tokens else "-"
-    saved = money.shown(one.uncached - one.cost)
+    share = f"{one.cache_hits:.0%}" if tokens else "-"
+    saved = money.shown(one.saved)
     return (one.name, f"{one.calls:,}", money.shown(one.cost), f"{tokens:,}", f"{one.output:,}", share, saved)
 
 
 def _document(one: Account) -> JsonObject:
-    return {**vars(one), "saved": one.uncached - one.cost}
+    return {**vars(one), "saved": one.saved, "cache_hits": round(one.cache_hits, 4)}
 
 
 def _moment(since: str) -> int:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from tenure.approvals.request import Kind, Request
 from tenure.cli import render, restricted
 from tenure.cli.story import Call, Claude, Message, Step, Story
+from tenure.optimize import money
 from tenure.runtime.store.approvals import Answered, Asked
+from tenure.runtime.store.charges import Account
 from tenure.runtime.store.verdicts import RunVerdict
 from tenure.trust.terms import VIA
 from tenure.wire import Json, JsonObject
@@ -68,7 +70,9 @@ def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
     why = f" ({run.stop_reason})" if run.stop_reason else ""
     lasting = f", took {render.seconds(took)}" if took is not None else f", {render.ago(run.started_at)}"
     turns = sum(isinstance(step, Claude) for step in story.steps)
-    calls = sum(isinstance(step, Call) for step in story.steps)
+    calls = render.count(sum(isinstance(step, Call) for step in story.steps), "call")
+    cached = sum(isinstance(step, Call) and step.cached is not None for step in story.steps)
+    calls += f" ({cached} from the cache)" if cached else ""
     who = "".join(f", {name} {told}" for name, told in (("user", run.user), ("role", run.role)) if told)
     rows = [
         ("run", run.workflow),
@@ -78,14 +82,23 @@ def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
         ("began", f"{render.moment(run.started_at)}{lasting}"),
         (
             "spent",
-            f"{render.count(turns, 'turn')}, {render.count(calls, 'call')}, {story.tokens:,} tokens, {render.money(story.cost)}",
+            f"{render.count(turns, 'turn')}, {calls}, {story.tokens:,} tokens, {render.money(story.cost)}",
         ),
     ]
+    rows += _prompts(story.paid) if story.paid else []
     rows += [("now", one.lasting) for one in story.flying]
     rows += [("judged", _verdict(verdict)) for verdict in story.verdicts]
     if story.status == "failed" and run.message:
         rows.append(("why", run.message))
     return rows
+
+
+def _prompts(paid: Account) -> list[tuple[str, str]]:
+    """How well the cache of prompts has worked, also where it did not; nothing where it was not used."""
+    if not paid.cache_read and not paid.cache_write:
+        return []
+    told = f"{paid.cache_hits:.0%} read from the cache of prompts, saved {money.shown(paid.saved)}"
+    return [("prompts", told if paid.saved >= 0 else f"{told}: writing to it cost more than reading from it gave back")]
 
 
 def _verdict(verdict: RunVerdict) -> str:
@@ -119,6 +132,9 @@ def _came_to(call: Call) -> Table:
         starts = f", started {call.effect.starts} times" if call.effect.starts > 1 else ""
         style = "bold yellow" if call.effect.status == "in_doubt" else "dim"
         table.add_row("", "", f"effect: {EFFECTS[call.effect.status]}{starts}", style=style)
+    if call.cached is not None:
+        told = f"from the cache, {render.seconds(call.cached['age'])} old: read in {call.cached['run']}"
+        table.add_row("", "", told, style="dim")
     if call.ok is None:
         table.add_row("", "", "no result yet", style="dim")
     else:

@@ -13,8 +13,9 @@ from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
 from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
-from tenure.runtime.store import Connection, approvals, effects, runs, transcript, verdicts
+from tenure.runtime.store import Connection, approvals, charges, effects, runs, transcript, verdicts
 from tenure.runtime.store.approvals import Asked
+from tenure.runtime.store.charges import Account
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.verdicts import RunVerdict
 from tenure.transcript import answer_text, calls_made
@@ -75,6 +76,7 @@ class Call:
     result: Json
     effect: EffectTold | None
     asked: JsonObject | None = None  # what Claude wrote, where policy or a person changed it
+    cached: JsonObject | None = None  # in which `run` the result was obtained, and its `age` in milliseconds
     kind: Literal["call"] = "call"
     span: Span | None = None
 
@@ -93,6 +95,7 @@ class Story:
     verdicts: list[RunVerdict] = field(default_factory=list[RunVerdict])
     flying: list[InFlight] = field(default_factory=list["InFlight"])
     missing: str | None = None
+    paid: Account | None = None  # None where the store does not know what its calls of the model cost
 
     @property
     def tokens(self) -> int:
@@ -177,7 +180,8 @@ def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
         )
         for row in effects.of_run(db, workflow)
     }
-    return Story(run, run.status, list(_steps(db, workflow, records, blobs)), asked, verdicts.of_run(db, workflow))
+    steps, paid = list(_steps(db, workflow, records, blobs)), charges.of_run(db, workflow)
+    return Story(run, run.status, steps, asked, verdicts.of_run(db, workflow), paid=paid)
 
 
 def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs: Blobs | None) -> Iterator[Step]:
@@ -191,8 +195,8 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
                 for number, block in enumerate(calls_made(row), seq + 1):
                     open_call: JsonObject = {"input": block["input"], "ok": None, "result": None}
                     done = next(made) if number in rows else open_call
-                    record, asked = records.get(number), done.get("asked")
-                    yield Call(number, block["name"], done["input"], done["ok"], done["result"], record, asked)
+                    more = (records.get(number), done.get("asked"), done.get("cached"))
+                    yield Call(number, block["name"], done["input"], done["ok"], done["result"], *more)
             case "user":
                 yield Message(seq, "\n".join(row["texts"]) or f"(a message of {row['blob']['size']:,} bytes)")
             case _:
@@ -216,6 +220,8 @@ def as_document(story: Story, url: str) -> JsonObject:
         **{name: getattr(run, name) for name in ("stop_reason", "message", "started_at", "finished_at")},
         "tokens": story.tokens,
         "cost_usd": dollars(story.cost),
+        "cache_hits": story.paid and round(story.paid.cache_hits, 4),
+        "saved_usd": story.paid and dollars(story.paid.saved),
         "steps": [_step_document(step) for step in story.steps],
         "requests": [_asked_document(asked) for asked in story.requests],
         "verdicts": [{"source": v.source, "good": v.good, "note": v.note, "at": v.at} for v in story.verdicts],

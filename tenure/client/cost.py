@@ -88,14 +88,14 @@ class Cost:
         """What each rule of a cache has given again, how many of its answers were audited, how many were wrong."""
         return await self.system.require_store().read(lambda db: cached.rule_accounts(db, tenant))
 
-    async def bump_epoch(self, pattern: str, tenant: str = "default") -> int:
-        """What the tools of that pattern read has changed: no answer that rests on it is given again. Returns the new number.
+    async def bump_epoch(self, pattern: str, tenant: str = "default") -> None:
+        """What the tools of that pattern read has changed: no result and no answer that rests on it is given again.
 
         Raises BadInput for what is no pattern of tools.
         """
         if not pattern or not PATTERN.fullmatch(pattern):
             raise BadInput(f"pattern={pattern!r:.80}: must be a tool, or a pattern of tools such as 'orders*'")
-        return await self.system.require_store().transact(lambda db: epochs.bump(db, tenant, pattern))
+        await self.system.require_store().transact(lambda db: epochs.bump(db, tenant, [pattern]))
 
     async def reopen(self, rule: str, agent: str, tenant: str = "default") -> None:
         """A rule that closed itself gives answers again, audited anew. Raises NotFound where no such rule is closed."""

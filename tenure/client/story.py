@@ -16,7 +16,8 @@ from tenure.wire import Json, JsonObject
 def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonObject]:
     """Each call that was made or refused, with `tool`, `input`, `result` and `ok`, in order.
 
-    Where `on_tool_call`, or a person, changed the input, `asked` is what Claude wrote.
+    Where `on_tool_call`, or a person, changed the input, `asked` is what Claude wrote. Where another run's result is the call's as
+    well, `cached` says of which `run` and how old it was (`age`, in milliseconds).
     """
     asked: dict[str, JsonObject] = {}
     wrote: dict[str, JsonObject] = {}
@@ -34,6 +35,8 @@ def tool_calls_of(rows: Iterable[JsonObject], blobs: Blobs | None) -> list[JsonO
             found.append({"tool": block["name"], "input": made_with, "result": result, "ok": row["ok"]})
             if made_with != wrote[row["id"]]:
                 found[-1]["asked"] = wrote[row["id"]]
+            if "cached" in row:
+                found[-1]["cached"] = row["cached"]
     return found
 
 

@@ -111,14 +111,16 @@ def _answers(
 def _given_before(db: Connection, rule: CacheRule, agent: AgentSpec, asked: Asked) -> tuple[Entry, str] | None:
     part, since = _part(agent, asked), asked.at - (rule.ttl or 0) * 1000
     same = cached.of_request(db, part, guards.exact(asked.request.message), since, asked.at)
-    fresh = [entry for entry in same if _is_current(db, entry)]
+    fresh = [entry for entry in same if _is_current(db, entry, asked.at)]
     if fresh:
         return fresh[0], "exact"
     if rule.similarity is None or (guarded := guards.read(asked.request.message)) is None:
         return None
     alike = cached.of_signature(db, part, guarded.signature, since, asked.at)
     ranked = sorted(_ranked(alike, guarded), key=lambda one: one[0], reverse=True)
-    return next(((entry, "similar") for by, entry in ranked if by >= rule.similarity and _is_current(db, entry)), None)
+    return next(
+        ((entry, "similar") for by, entry in ranked if by >= rule.similarity and _is_current(db, entry, asked.at)), None
+    )
 
 
 def _ranked(entries: list[Entry], guarded: Guarded) -> list[tuple[float, Entry]]:
@@ -126,9 +128,9 @@ def _ranked(entries: list[Entry], guarded: Guarded) -> list[tuple[float, Entry]]
     return [(similarity.cosine(mine, similarity.grams(entry.kept)), entry) for entry in entries]
 
 
-def _is_current(db: Connection, entry: Entry) -> bool:
-    """Whether nothing it rests on has changed since."""
-    return epochs.of_tools(db, entry.tenant, entry.epochs) == entry.epochs
+def _is_current(db: Connection, entry: Entry, at: int) -> bool:
+    """Whether nothing it rests on has changed since, or is just changing."""
+    return epochs.of_tools(db, entry.tenant, entry.epochs, at) == entry.epochs
 
 
 def _open(db: Connection, rules: tuple[CacheRule, ...], agent: AgentSpec, asked: Asked) -> None:
@@ -146,7 +148,7 @@ def _open(db: Connection, rules: tuple[CacheRule, ...], agent: AgentSpec, asked:
         request=guards.exact(request.message),
         signature=guarded.signature if guarded else "",
         kept=guarded.kept if guarded else "",
-        epochs=epochs.of_tools(db, request.tenant, _pure(agent)),
+        epochs=epochs.of_tools(db, request.tenant, _pure(agent), asked.at),
         verified=agent.optimization is not None and agent.optimization.admit == "verified",
         at=asked.at,
         expires_at=asked.at + max(keep) * 1000,

@@ -7,18 +7,23 @@ where the tool names nobody else it is the same person's run: who may not approv
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Of the run whose tool is running: whether it is tainted, its level (tenths; None: it has no `trust`), and whose it is."""
+    """Of the run whose tool is running: whether it is tainted, its level (tenths; None: it has no `trust`), and whose it is.
+
+    `looked` is set once the tool has asked: what it returns may then depend on the run that it runs in.
+    """
 
     tainted: bool = False
     cap: int | None = None
     user: str | None = None
+    looked: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 _current: contextvars.ContextVar[Lineage] = contextvars.ContextVar("tenure_lineage")
@@ -27,13 +32,15 @@ _NONE = Lineage()
 
 def current() -> Lineage:
     """The lineage of whatever is started here; outside of a tool, none."""
-    return _current.get(_NONE)
+    found = _current.get(_NONE)
+    found.looked.set()
+    return found
 
 
 @contextmanager
-def of(*, tainted: bool, cap: int | None, user: str | None) -> Generator[None]:
+def of(*, tainted: bool, cap: int | None, user: str | None, looked: threading.Event | None = None) -> Generator[None]:
     """Within the block, started runs descend from this one."""
-    token = _current.set(Lineage(tainted, cap, user))
+    token = _current.set(Lineage(tainted, cap, user, looked or threading.Event()))
     try:
         yield
     finally:

@@ -34,6 +34,8 @@ TENANT = "tenure.tenant"
 STOP = "tenure.stop_reason"
 STATUS = "tenure.status"
 OUTCOME = "tenure.tool.outcome"
+CACHED = "tenure.tool.cached"
+CACHED_AGE = "tenure.tool.cached.age_ms"
 REQUEST = "tenure.request.id"
 CHOICE = "tenure.request.choice"
 

@@ -22,6 +22,7 @@ from tenure.hooks import Hold, Modify, Reject, Rewrite, ToolCall
 from tenure.runtime.store import effects
 from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, embedded
+from tenure.testing.messages_api import turn_of
 from tenure.testing.scripted_claude import Reply, overloaded, pause, refusal, slow, text, tool_use
 from tests.golden import trusted
 from tests.waiting import eventually, one_pending
@@ -67,6 +68,12 @@ async def price(item: str) -> int:
     return 7
 
 
+@tool(effect="read", cache=3600)
+async def rate(currency: str) -> int:
+    """Get a rate."""
+    return 7
+
+
 @tool(effect="egress", idempotent=True)
 async def mail(to: str) -> str:
     """Send a mail."""
@@ -91,6 +98,7 @@ POLICED = Agent(
 )
 HELD = Agent(name="keeper", on_response=lambda answer: Hold("look at it"))
 THRIFTY = Agent(name="keeper", tools=[price, mail, note_down], rate_limits={"mail": "1/hour", "note_down": "1/s"})
+SHARING = Agent(name="keeper", tools=[rate, note_down])
 FITTED = Agent(name="keeper", tools=[look], context_window=2_000)
 TRUST = ("gated", "halted", "ledger-raised", "ledger-fallen")
 PAYING = Agent(name="keeper", tools=[look], optimization={"budget": {"daily": 0.05, "onExhausted": "pause"}})
@@ -99,6 +107,7 @@ AGENTS = {
     "policed": POLICED,
     "held": HELD,
     "thrifty": THRIFTY,
+    "shared": SHARING,
     "fitted": FITTED,
     **dict.fromkeys(TRUST, trusted.TRUSTED),
 }
@@ -167,6 +176,19 @@ async def _paid(system: Embedded) -> RunHandle:
     return handle
 
 
+async def _shared(system: Embedded) -> RunHandle:
+    """A run whose first read another run has made: one is found, equal ones of a turn follow each other, a write comes between."""
+    await (await system.runs.start("keeper", "before")).result()
+    return await _plain(system)
+
+
+def _reading(body: dict[str, Any]) -> Any:
+    euro = tool_use("rate", currency="EUR")
+    turns = [euro, tool_use("note_down", what="a"), [euro, euro, tool_use("rate", currency="GBP")], text("done")]
+    first = str(body["messages"][0]).find("before") >= 0
+    return (turns[:1] + turns[-1:] if first else turns)[turn_of(body)]
+
+
 def _long_winded(body: dict[str, Any]) -> Any:
     """Words enough that results are cleared and turns are summarised."""
     if "haiku" in body["model"]:
@@ -208,6 +230,7 @@ SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude
         ],
         _plain,
     ),
+    "shared": (_reading, _shared),
     "fitted": (_long_winded, _plain),
     "gated": (
         [

@@ -199,6 +199,21 @@ async def test_what_the_tools_read_has_changed_and_the_answer_is_not_given_again
         assert (await agent.run(HOURS)).message == "Ten."
 
 
+async def test_what_another_run_has_changed_is_not_answered_from_before() -> None:
+    agent = desk(EXACT, tools=[hours, note])
+    said = [
+        tool_use("hours"),
+        text("Nine."),
+        tool_use("note", what="ten"),
+        text("Noted."),
+        tool_use("hours"),
+        text("Ten."),
+    ]
+    async with embedded(agent, claude=in_order(*said)):
+        await both(agent, HOURS, "Open at ten from now on")
+        assert (await agent.run(HOURS)).message == "Ten."
+
+
 async def test_an_answer_is_old_after_its_time_and_never_younger_than_the_clock_says() -> None:
     agent = desk(EXACT)
     async with embedded(agent, claude=in_order("One.", "Two.", "Three.")) as system:

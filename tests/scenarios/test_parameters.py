@@ -57,7 +57,7 @@ TOOL = {
     "poll": ("test_run", "test_a_polling_tool_may_ask_the_same_thing_again"),
     "output": ("test_parameters", "test_what_is_trusted_of_a_tool_stands_in_the_run_s_snapshot"),
     "sinks": ("test_parameters", "test_what_is_trusted_of_a_tool_stands_in_the_run_s_snapshot"),
-    "cache": ("test_tool_policy", "test_a_cached_read_is_made_once_and_claude_reads_its_result_again"),
+    "cache": ("test_shared_reads", "test_a_read_of_one_run_answers_another_run_of_the_tenant_and_says_so"),
     "invalidates": ("test_tool_policy", "test_invalidates_names_the_only_reads_that_a_call_makes_stale"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -20,9 +21,37 @@ async def grant(user: str) -> str:
     return "granted"
 
 
-async def test_the_spans_of_a_run_form_one_tree_with_the_standard_names() -> None:
+@tool(effect="read", cache=60)
+async def get_price(item: str) -> int:
+    """Get a price."""
+    return 7
+
+
+@pytest.fixture(scope="module")
+def spans_of_all() -> InMemorySpanExporter:
+    """A process has one provider, and it is set once."""
     exporter = InMemorySpanExporter()
     trace.set_tracer_provider(provider(SimpleSpanProcessor(exporter)))
+    return exporter
+
+
+@pytest.fixture
+def exporter(spans_of_all: InMemorySpanExporter) -> InMemorySpanExporter:
+    spans_of_all.clear()
+    return spans_of_all
+
+
+async def test_a_read_that_is_answered_from_the_cache_says_so_on_its_span(exporter: InMemorySpanExporter) -> None:
+    agent = Agent(name="shop", tools=[get_price])
+    async with embedded(agent, claude=[tool_use("get_price", item="tea"), text("done")]):
+        for _ in range(2):
+            await agent.run("go")
+    found = [dict(span.attributes or {}) for span in exporter.get_finished_spans() if "get_price" in span.name]
+    assert [one["tenure.tool.cached"] for one in found] == [False, True]
+    assert ["tenure.tool.cached.age_ms" in one for one in found] == [False, True]
+
+
+async def test_the_spans_of_a_run_form_one_tree_with_the_standard_names(exporter: InMemorySpanExporter) -> None:
     agent = Agent(name="admin", tools=[grant])
     async with embedded(agent, claude=[tool_use("grant", user="bob"), text("done")]) as system:
         handle = await agent.start("go")

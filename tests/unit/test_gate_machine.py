@@ -89,7 +89,7 @@ class Effects(RuleBasedStateMachine):
         self.cards: dict[str, Request] = {}
         self.closed: dict[str, str] = {}
         self.given: dict[str, dict[str, str]] = {}
-        self.said: dict[str, tuple[str, str, str, bool]] = {}  # by whom, which way, what, and whether it fits
+        self.said: dict[str, tuple[str, str, str, bool, int]] = {}  # by whom, which way, what, if it fits, till when
         self.decided: set[str] = set()
         self.tokens = self.starts = 0
         self.waits = self.told = ""  # what the attempt under way waits for, and what it is told
@@ -98,7 +98,7 @@ class Effects(RuleBasedStateMachine):
         self.run = crossed(RunState(request=request, snapshot=DESK.snapshot(), seq=1))
         self.desk = Desk(self.run, story.RunStory(self.run))
         self.task: asyncio.Task[Any] | None = None
-        self.row: dict[str, Any] = {}
+        self.row = dict[str, Any]()
 
     def teardown(self) -> None:
         if hasattr(self, "inside"):
@@ -241,15 +241,16 @@ class Effects(RuleBasedStateMachine):
     def _answer(self, asked: Request, by: str, via: str, verdict: str, genuine: bool = True, **changed: Any) -> None:
         self.tokens += 1
         sent = token(asked, by, via, self.inside.at, f"j{self.tokens}", verdict=verdict, **changed)
-        self.said[sent] = (by, via, verdict, genuine)
+        self.said[sent] = (by, via, verdict, genuine, self.inside.at + 60_000)
         self.desk.drop(sent)
         self.inside.go_on()
 
     def _counts(self, asked: Request, sent: str) -> bool:
         """Whether an answer counts when it is looked at: by who is an approver then, and unless another decided before."""
-        by, via, verdict, fits = self.said[sent]
+        by, via, verdict, genuine, until = self.said[sent]
+        late = self.inside.at >= until or asked.id in self.decided
         again = verdict == "approve" and by in self.given.get(asked.id, ())
-        return fits and not again and asked.id not in self.decided and self._is_approver(by, asked.roles, via)
+        return genuine and not late and not again and self._is_approver(by, asked.roles, via)
 
     @rule(name=NAMES, how=st.sampled_from(["revoked", "other root", "gone", "back", "back", "less"]))
     def the_registry_changes(self, name: str, how: str) -> None:
@@ -331,9 +332,9 @@ class Effects(RuleBasedStateMachine):
         assert not standing.halted
         assert not is_denied(name, given, standing.denied)
         decision = wanted(name, given, standing.cap, bool(job.taint) or job.ask.edited is not None)
+        assert decision != "deny"
         if decision == "ask":
             self._was_approved(job, row["request"])
-        assert decision != "deny"
 
     def _was_approved(self, job: Job, request: str) -> None:
         """People were shown this very call, and enough of those who approved it may still do so."""
@@ -391,8 +392,7 @@ class Effects(RuleBasedStateMachine):
 
     @invariant()
     def the_run_is_well(self) -> None:
-        task = getattr(self, "task", None)
-        if task is not None and task.done():
+        if (task := getattr(self, "task", None)) is not None and task.done():
             task.result()
 
 

@@ -197,6 +197,12 @@ def test_facts_set_only_what_differs_so_that_recorded_histories_keep_their_shape
     assert ToolFacts.model_validate(facts.model_dump(exclude_unset=True)) == facts
 
 
+def test_a_cache_in_seconds_is_shared_and_true_is_the_run_s_own() -> None:
+    own, others = (tool(effect="read", cache=cache)(find).facts(60) for cache in (True, 60))
+    assert (own.cache, own.shared, others.cache, others.shared) == (True, 0, False, 60)
+    assert "shared" not in own.model_fields_set
+
+
 @pytest.mark.parametrize("several", [["total"], ("total",), {"total"}, frozenset({"total"}), iter(["total"]), "total"])
 def test_several_names_may_come_in_any_collection_and_one_as_a_plain_str(several: Iterable[str]) -> None:
     made = Tool(find, output=several)
@@ -254,6 +260,11 @@ def test_a_result_is_checked_against_the_declared_type_and_one_that_cannot_be_is
         ({"output": "tickets.0"}, "`tickets` has no fields, so no '0': write `\\[\\]` before the key"),
         ({"output": ""}, "output='' is no path into a result"),
         ({"cache": True}, "tool 'find': cache=True with effect='write': only a read may be answered .*; drop cache"),
+        ({"cache": 60}, "tool 'find': cache=60 with effect='write': only a read may be answered .*; drop cache"),
+        ({"cache": 0, "effect": "read"}, r"cache=0 must be True \(in the same run\), or 1 to 86,400 seconds"),
+        ({"cache": -1, "effect": "read"}, "cache=-1 must be True"),
+        ({"cache": 86_401, "effect": "read"}, "cache=86401 must be True"),
+        ({"cache": 60, "effect": "read", "poll": True}, "cache=60 with poll=True: .*; drop one of them"),
         ({"cache": True, "effect": "read", "poll": True}, "cache=True with poll=True: .*; drop one of them"),
         ({"invalidates": "a*b"}, "tool 'find': invalidates='a\\*b' is no tool pattern: write a name, or a prefix"),
         ({"invalidates": [""]}, "invalidates='' is no tool pattern"),
@@ -330,7 +341,8 @@ def test_true_is_another_value_than_one() -> None:
     ("wrong", "match"),
     [
         ({"idempotent": "no"}, "idempotent='no' must be bool"),
-        ({"cache": "no"}, "cache='no' must be bool"),
+        ({"cache": "no"}, "cache='no' must be bool or int, not str"),
+        ({"cache": 1.5}, "cache=1.5 must be bool or int, not float"),
         ({"poll": 1}, "poll=1 must be bool"),
         ({"retries": 1.5}, "retries=1.5 must be int"),
         ({"retries": None}, "retries=None must be int"),

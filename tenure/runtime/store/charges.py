@@ -274,8 +274,8 @@ BY = {"agent": "agent", "tenant": "tenant", "model": "model", "tier": "tier", "d
 class Account:
     """What calls of the model came to, summed over one agent, tenant, model, tier or day. Micro-dollars and tokens.
 
-    `uncached` is what they would have cost had nothing been read from the cache of prompts. `unknown` calls were never settled:
-    they count with the most they can have cost, without tokens. `held` is what calls under way may still cost.
+    `uncached` is what they would have cost without the cache of prompts: nothing read from it, nothing written to it. `unknown`
+    calls were never settled: they count with the most they can have cost, without tokens. `held` is what calls under way may cost.
     """
 
     name: str
@@ -289,12 +289,34 @@ class Account:
     cache_read: int
     cache_write: int
 
+    @property
+    def saved(self) -> int:
+        """What the cache of prompts has saved; below zero where writing to it cost more than reading from it gave back."""
+        return self.uncached - self.cost
+
+    @property
+    def cache_hits(self) -> float:
+        """The share of the tokens sent that was read from the cache of prompts, 0 to 1."""
+        return self.cache_read / max(self.input + self.cache_read + self.cache_write, 1)
+
+
+SUMS = (
+    "count(*), sum(CASE WHEN outcome = 'unknown' THEN 1 ELSE 0 END), sum(cost),"
+    " sum(CASE WHEN outcome = 'held' THEN held ELSE 0 END), sum(uncached), sum(input), sum(output), sum(cache_read),"
+    " sum(cache_write)"
+)
+
+
+def of_run(db: sqlite3.Connection, workflow: str) -> Account | None:
+    """What the calls of one run came to; None where the store knows of none."""
+    row = db.execute(f"SELECT agent, {SUMS} FROM charges WHERE workflow = ? GROUP BY agent", (workflow,)).fetchone()
+    return None if row is None else Account(*row)
+
 
 def accounts(db: sqlite3.Connection, by: str, since: int, tenant: str | None = None) -> list[Account]:
     """What calls since then (milliseconds) came to, by one of `BY`, the dearest first; days in their order."""
     rows = db.execute(
-        f"SELECT {BY[by]} AS name, count(*), sum(outcome = 'unknown'), sum(cost), sum(iif(outcome = 'held', held, 0)),"
-        " sum(uncached), sum(input), sum(output), sum(cache_read), sum(cache_write) FROM charges"
+        f"SELECT {BY[by]} AS name, {SUMS} FROM charges"
         " WHERE at >= ?1 AND (?2 IS NULL OR tenant = ?2) GROUP BY name"
         f" ORDER BY {'name' if by == 'day' else 'sum(cost) DESC, name'}",
         (since, tenant),

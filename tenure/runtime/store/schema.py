@@ -20,6 +20,7 @@ from tenure.runtime.store import (
     ledgers,
     outcomes,
     restrictions,
+    results,
     runs,
     summaries,
     transcript,
@@ -50,6 +51,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *epochs.DDL,
         *caps.DDL,
         *alerts.DDL,
+        *results.DDL,
     )
 }
 

@@ -33,14 +33,28 @@ def take(
     db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
 ) -> Limited | None:
     """Count a call of `tool` by `who` (tenant, agent), or say which limit it must wait for; then nothing is counted."""
-    if not limits or db.execute("SELECT 1 FROM uses WHERE key = ?", (key,)).fetchone():
+    if not limits or _counted(db, key):
         return None
-    found = [held for pattern, limit in limits if (held := _held(db, who, pattern, limit, at))]
-    if found:
-        return max(found, key=lambda held: held.until)
+    found = held(db, key, who, tool, limits, at)
+    if found is not None:
+        return found
     db.execute("INSERT INTO uses VALUES (?, ?, ?, ?, ?)", (key, *who, tool, at))
     db.execute("DELETE FROM uses WHERE tenant = ? AND agent = ? AND at < ?", (*who, at - KEPT_MS))
     return None
+
+
+def held(
+    db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
+) -> Limited | None:
+    """Which limit the call would have to wait for; nothing is counted, and what was counted before waits for none."""
+    if _counted(db, key):
+        return None
+    found = [one for pattern, limit in limits if (one := _held(db, who, pattern, limit, at))]
+    return max(found, key=lambda one: one.until) if found else None
+
+
+def _counted(db: sqlite3.Connection, key: str) -> bool:
+    return db.execute("SELECT 1 FROM uses WHERE key = ?", (key,)).fetchone() is not None
 
 
 def _held(db: sqlite3.Connection, who: tuple[str, str], pattern: str, limit: RateLimit, at: int) -> Limited | None:
