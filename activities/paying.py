@@ -73,12 +73,15 @@ class Payer:
         Raises Exhausted where nothing fits, ApplicationError (to be retried) while others hold what it needs.
         """
         short: Short | None = None
+        held: Held | None = None
         for model in (prompt.model, *(self.agent.fallback if tier == "model" else ())):
             held, short = await self._fitted(replace(prompt, model=model), tier)
             if short is None:
                 return held
             if short.fit == "held" and _waited() < WAITS:
                 raise _later(short)
+        if held is not None:
+            await self.to.store.transact(partial(charges.refuse, call=held.call))
         raise Exhausted(self._shortage(short))
 
     async def make(self, held: Held, ask: Ask) -> Reply:

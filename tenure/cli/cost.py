@@ -1,4 +1,4 @@
-"""`cost`: what was paid for, for whom, and what that would have been without the cache of prompts."""
+"""`cost`: what was paid for, for whom, and what that would have been without caches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 BY = ("agent", "tenant", "model", "tier", "day")
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
-ASSUMES = "saved: what the same tokens cost without the cache of prompts, less what they did; below 0: writing to it cost more"
+ASSUMES = """\
+saved: what it would have cost without caches, less what it did. It assumes that a
+run answered from a cache would have cost what the run did that its answer comes
+from (a canned one: what the agent's last 20 did on average), and that without the
+cache of prompts the same tokens are plain input. Below 0: writing prompts to the
+cache cost more than reading them saved."""
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[cap TENANT ...|caps]")
@@ -29,7 +34,7 @@ ASSUMES = "saved: what the same tokens cost without the cache of prompts, less w
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, amounts in micro-dollars.")
 @click.pass_context
 def cost(context: click.Context, by: str, since: str, tenant: str | None, as_json: bool) -> None:
-    """Show what calls of the model have cost, with tokens, what the cache of prompts gave, and what it saved."""
+    """Show what calls of the model have cost, with tokens, what was answered without one, and what caches saved."""
     from tenure.cli.connection import perform
 
     if context.invoked_subcommand is None:
@@ -47,7 +52,7 @@ async def _cost(by: str, since: int, tenant: str | None, as_json: bool) -> None:
         alerts, has_webhook = await system.cost.alerts(since), bool(system.settings.alert_webhook)
     if as_json:
         render.document({"by": by, "since": since, "accounts": [_document(one) for one in found],
-                         "alerts": [vars(one) for one in alerts], "assumes": ASSUMES})  # fmt: skip
+                         "alerts": [vars(one) for one in alerts], "assumes": " ".join(ASSUMES.split())})  # fmt: skip
         return
     if found:
         _print(by, found)
@@ -61,15 +66,17 @@ def _print(by: str, found: list[Account]) -> None:
     from tenure.optimize import money
 
     rows = [_row(one) for one in found]
-    head = (by, "calls", "cost", "tokens in", "out", "from cache", "saved")
-    render.put(render.console(), render.listing(head, rows, right=(1, 2, 3, 4, 5, 6)))
+    head = (by, "calls", "known", "cost", "tokens in", "out", "cached", "saved")
+    render.put(render.console(), render.listing(head, rows, right=(1, 2, 3, 4, 5, 6, 7)))
     total, held = sum(one.cost for one in found), sum(one.held for one in found)
     click.echo(f"{money.shown(total)} in all" + (f", and at most {money.shown(held)} under way" if held else ""))
     lost = sum(one.unknown for one in found)
     if lost:
         told = "their worker died, or Claude's answer was lost"
         click.echo(f"{render.count(lost, 'call')} counted with the most they can have cost: {told}")
-    click.echo(ASSUMES)
+    if refused := sum(one.refused for one in found):
+        click.echo(f"{render.count(refused, 'call')} not made: no budget for {'it' if refused == 1 else 'them'}")
+    click.echo(f"known: answered without a model. cached: tokens read from the cache of prompts.\n{ASSUMES}")
 
 
 def _print_alerts(alerts: list[Alert], has_webhook: bool) -> None:
@@ -103,7 +110,16 @@ def _row(one: Account) -> tuple[str, ...]:
     tokens = one.input + one.cache_read + one.cache_write
     share = f"{one.cache_hits:.0%}" if tokens else "-"
     saved = money.shown(one.saved)
-    return (one.name, f"{one.calls:,}", money.shown(one.cost), f"{tokens:,}", f"{one.output:,}", share, saved)
+    return (
+        one.name,
+        f"{one.calls:,}",
+        f"{one.answered:,}",
+        money.shown(one.cost),
+        f"{tokens:,}",
+        f"{one.output:,}",
+        share,
+        saved,
+    )
 
 
 def _document(one: Account) -> JsonObject:

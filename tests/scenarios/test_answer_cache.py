@@ -316,3 +316,20 @@ async def test_a_route_that_names_another_model_ends_the_run_by_its_name() -> No
         response = await agent.run("go")
         assert response.message.startswith("optimization.route of 'desk' returned 'gpt'")
         assert asked(system) == 0
+
+
+async def test_the_accounts_tell_calls_answers_and_refusals_apart() -> None:
+    agent = desk(GREETING, EXACT, optimization={"budget": {"per_request": "0.01", "daily": "0.02"}})
+    async with embedded(agent, claude=in_order("Nine.")) as system:
+        first = await agent.run(HOURS)
+        await both(agent, HOURS, "hello")
+        spent = "UPDATE totals SET spent = 20000 WHERE scope = 'agent/day'"
+        await system.require_store().transact(lambda db: db.execute(spent))
+        assert (await agent.run("Something else?")).stop_reason == "budget"
+        assert (await agent.run(HOURS)).tier == "exact"  # what is known costs nothing
+        (told,) = await system.cost.accounts()
+        assert (told.calls, told.answered, told.refused) == (1, 3, 1)
+        assert told.cost == int(first.cost * 1_000_000)
+        assert told.saved == 3 * told.cost
+        tiers = {one.name: one.answered for one in await system.cost.accounts("tier")}
+        assert tiers == {"model": 0, "exact": 2, "canned": 1}

@@ -10,7 +10,7 @@ import pytest
 
 from tenure import Agent, tool
 from tenure.response import Response
-from tenure.runtime.prices import cost_of
+from tenure.runtime.prices import Prices
 from tenure.spec import DEFAULT_MODEL
 from tenure.testing import Embedded, embedded
 from tenure.testing.messages_api import Json, turn_of
@@ -54,7 +54,7 @@ def saved(response: Response) -> int:
     """What its tokens would have cost in full, less what they did cost, in micro-dollars: counted here on its own."""
     used = response.usage
     plain = Usage(input=used.input + used.cache_read + used.cache_write, output=used.output)
-    return cost_of(DEFAULT_MODEL, plain) - cost_of(DEFAULT_MODEL, used)
+    return Prices().cost_of(DEFAULT_MODEL, plain) - Prices().cost_of(DEFAULT_MODEL, used)
 
 
 async def account(tenure: Tenure, agent: str) -> Json:
@@ -75,7 +75,7 @@ async def test_a_growing_conversation_is_mostly_read_from_the_cache_and_both_pag
     assert abs(float(shown["saved_usd"]) * 1e6 - expected) <= TURNS, "each call is rounded up by itself"
     told = await account(tenure, "clerk")
     assert told["cache_hits"] == shown["cache_hits"]
-    assert told["saved"] == round(float(shown["saved_usd"]) * 1e6) == told["uncached"] - told["cost"]
+    assert told["saved"] == round(float(shown["saved_usd"]) * 1e6) == told["counterfactual"] - told["cost"]
     page = (await tenure("show", response.id)).stdout
     assert f"{response.cache_hits:.0%} read from the cache of prompts, saved ${shown['saved_usd']}" in page
     assert f"${shown['saved_usd']}" in (await tenure("cost")).stdout

@@ -22,7 +22,7 @@ DDL = (
         input INTEGER NOT NULL DEFAULT 0, output INTEGER NOT NULL DEFAULT 0, cache_read INTEGER NOT NULL DEFAULT 0,
         cache_write INTEGER NOT NULL DEFAULT 0, uncached INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL, settled_at INTEGER,
-        outcome TEXT NOT NULL CHECK (outcome IN ('held', 'settled', 'unknown'))) WITHOUT ROWID""",
+        outcome TEXT NOT NULL CHECK (outcome IN ('held', 'settled', 'unknown', 'refused'))) WITHOUT ROWID""",
     "CREATE INDEX charges_held ON charges (expires_at) WHERE outcome = 'held'",
     "CREATE INDEX charges_by_time ON charges (at)",
     "CREATE INDEX charges_of_run ON charges (workflow)",
@@ -193,6 +193,18 @@ def release(db: sqlite3.Connection, key: str, at: int) -> None:
         _spend(db, key, 0)
 
 
+def refuse(db: sqlite3.Connection, call: Call) -> None:
+    """The call does not fit a budget, and is not made."""
+    db.execute(
+        "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, settled_at,"
+        " outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'refused') ON CONFLICT DO NOTHING",
+        (
+            call.key, call.workflow, call.tenant, call.agent, call.user, call.model, call.tier, call.seq, call.prices,
+            call.held, call.at, call.expires_at, call.at,
+        ),
+    )  # fmt: skip
+
+
 def keep_hit(db: sqlite3.Connection, run: RunRow, model: str, served: Served, prices: str, at: int) -> None:
     """A run was answered without Claude: it cost nothing, and stands beside the calls that did."""
     db.execute(
@@ -272,18 +284,22 @@ BY = {"agent": "agent", "tenant": "tenant", "model": "model", "tier": "tier", "d
 
 @dataclass(frozen=True)
 class Account:
-    """What calls of the model came to, summed over one agent, tenant, model, tier or day. Micro-dollars and tokens.
+    """What an agent, tenant, model, tier or day came to. Micro-dollars and tokens.
 
-    `uncached` is what they would have cost without the cache of prompts: nothing read from it, nothing written to it. `unknown`
-    calls were never settled: they count with the most they can have cost, without tokens. `held` is what calls under way may cost.
+    `calls` of a model were made; `answered` runs needed none, because a cache knew the answer; `refused` calls fitted no budget.
+    `counterfactual` is what all of it would have cost without these caches, and without the cache of prompts: each answer what the
+    run cost that it comes from, each prompt as if nothing had been read from that cache, and nothing written to it. `unknown` calls
+    were never settled: they count with the most they can have cost, without tokens. `held` is what calls under way may cost.
     """
 
     name: str
     calls: int
+    answered: int
+    refused: int
     unknown: int
     cost: int
     held: int
-    uncached: int
+    counterfactual: int
     input: int
     output: int
     cache_read: int
@@ -291,8 +307,8 @@ class Account:
 
     @property
     def saved(self) -> int:
-        """What the cache of prompts has saved; below zero where writing to it cost more than reading from it gave back."""
-        return self.uncached - self.cost
+        """What caches have saved; below zero where writing prompts to theirs cost more than reading from it gave back."""
+        return self.counterfactual - self.cost
 
     @property
     def cache_hits(self) -> float:
@@ -300,8 +316,12 @@ class Account:
         return self.cache_read / max(self.input + self.cache_read + self.cache_write, 1)
 
 
+FREE = ("canned", "exact", "similar")  # tiers that ask no model
 SUMS = (
-    "count(*), sum(CASE WHEN outcome = 'unknown' THEN 1 ELSE 0 END), sum(cost),"
+    f"sum(CASE WHEN outcome <> 'refused' AND tier NOT IN {FREE} THEN 1 ELSE 0 END),"
+    f" sum(CASE WHEN outcome <> 'refused' AND tier IN {FREE} THEN 1 ELSE 0 END),"
+    " sum(CASE WHEN outcome = 'refused' THEN 1 ELSE 0 END),"
+    " sum(CASE WHEN outcome = 'unknown' THEN 1 ELSE 0 END), sum(cost),"
     " sum(CASE WHEN outcome = 'held' THEN held ELSE 0 END), sum(uncached), sum(input), sum(output), sum(cache_read),"
     " sum(cache_write)"
 )

@@ -1,0 +1,128 @@
+"""The checks of money and of answers that are given again: what is held, who shares, what is current, what may be kept."""
+
+from __future__ import annotations
+
+from tests.mutations.mutant import Mutant
+
+GUARDS, CACHING, CACHED = "tenure/optimize/guards.py", "tenure/runtime/caching.py", "tenure/runtime/store/cached.py"
+ADMISSION, RULES, EPOCHS = "tenure/optimize/admission.py", "tenure/optimize/rules.py", "tenure/runtime/store/epochs.py"
+BUDGET, CHARGES = "tenure/optimize/budget.py", "tenure/runtime/store/charges.py"
+RULED, KEPT, HELD = (
+    ("tests/unit/test_cache_rules.py",),
+    ("tests/unit/test_caching.py",),
+    ("tests/unit/test_charges.py",),
+)
+RUN = ("tests/scenarios/test_answer_cache.py",)
+
+
+def guards(name: str, old: str, new: str) -> Mutant:
+    return Mutant(name, GUARDS, old, new, RULED)
+
+
+def caching(name: str, old: str, new: str) -> Mutant:
+    return Mutant(name, CACHING, old, new, KEPT)
+
+
+def admission(name: str, old: str, new: str) -> Mutant:
+    return Mutant(name, ADMISSION, old, new, RULED)
+
+
+MUTANTS = (
+    guards(
+        "a slot counts as written", "not self.is_slot and self.text in english.DROPPED", "self.text in english.DROPPED"
+    ),
+    guards("a link before a slot", "return after is not None and after.is_slot", "return False"),
+    guards(
+        "time counts", 'tense = ("p" if told & english.PAST else "")', 'tense = ("" if told & english.PAST else "")'
+    ),
+    guards("who does it counts", 'people if len(set(people)) > 1 else ""', '""'),
+    guards(
+        "a name is a slot", 'return not begins and (plain not in english.DROPPED or plain == "will")', "return False"
+    ),
+    guards("numbers are not stemmed", "if not (word.isascii() and word.isalpha()):", "if False:"),
+    guards("bare words", "if all(word.text in english.BARE for word in kept):", "if not kept:"),
+    guards("too long", "if len(request) > LONGEST:", "if False:"),
+    caching("tenant", "told = [request.tenant, agent.name,", "told = [agent.name,"),
+    caching("build", "agent.fingerprint, request.role", "request.role"),
+    caching("role", "request.role, request.state", "request.state"),
+    caching("state", "request.role, request.state, request.cap", "request.role, request.cap"),
+    caching("cap", "request.state, request.cap, asked", "request.state, asked"),
+    caching("level", ", asked.snapshot.level]", "]"),
+    caching("context", "or request.context or", "or"),
+    caching("tainted request", "or request.tainted:", "or False:"),
+    caching("closed rule", "rule.name in closed or", ""),
+    caching("epoch", "return epochs.of_tools(db, entry.tenant, entry.epochs, at) == entry.epochs", "return True"),
+    caching("threshold", "if by >= rule.similarity and", "if"),
+    caching("complaint", "    if bad:\n        _withdraw(db, run)", "    if False:\n        _withdraw(db, run)"),
+    caching("complaint about a repeat", "if hit is not None and not hit.audited:", "if False:"),
+    caching(
+        "unknown taint",
+        'found is None or found[1].get("tainted", True)',
+        'found is not None and found[1].get("tainted", False)',
+    ),
+    caching("pure reads", "entry.effect is Effect.READ and not entry.takes_context", "entry.effect is Effect.READ"),
+    caching("only reads", "entry.effect is Effect.READ and not entry.takes_context", "not entry.takes_context"),
+    Mutant(
+        "age",
+        CACHED,
+        "answer IS NOT NULL AND at > ? AND at <= ?",
+        "answer IS NOT NULL AND at > ? - 10000000 AND at <= ?",
+        KEPT,
+    ),
+    Mutant(
+        "clock that went back",
+        CACHED,
+        "answer IS NOT NULL AND at > ? AND at <= ?",
+        "answer IS NOT NULL AND at > ? AND at <= ? + 10000000",
+        KEPT,
+    ),
+    Mutant(
+        "epoch: bump",
+        EPOCHS,
+        "DO UPDATE SET number = data_changes.number + 1",
+        "DO UPDATE SET number = data_changes.number",
+        KEPT,
+    ),
+    Mutant("epoch: begin moves", EPOCHS, "    bump(db, tenant, named)\n", "", ("tests/unit/test_results_machine.py",)),
+    Mutant("epoch: under way", EPOCHS, "if not any(matches(row[0], tool) for row in open_ones)", "if True", KEPT),
+    Mutant(
+        "epoch: tenant",
+        EPOCHS,
+        'FROM data_changes WHERE tenant = ?", (tenant,)',
+        "FROM data_changes WHERE ? <> ''\", (tenant,)",
+        (*KEPT, "tests/unit/test_reuse.py"),
+    ),
+    admission("answered", "not run.answered or", ""),
+    admission("bad", "(run.bad > 0,", "(False,"),
+    admission("verified", "(verified and run.good == 0,", "(False,"),
+    admission("tainted", "(run.tainted,", "(False,"),
+    admission("told more", "(run.others > 0,", "(False,"),
+    admission("calls", "(not set(run.calls) <= run.pure,", "(False,"),
+    admission("failed", "(run.failed,", "(False,"),
+    admission("personal request", "not may_be_asked_again(run.request) or", ""),
+    admission("personal answer", "or is_personal(run.answer),", ","),
+    Mutant(
+        "canned whole request",
+        RULES,
+        "re.fullmatch(self.pattern.removeprefix(REGEX), request, re.IGNORECASE)",
+        "re.search(self.pattern.removeprefix(REGEX), request, re.IGNORECASE)",
+        RULED,
+    ),
+    Mutant("canned everything", RULES, 'if found.fullmatch("") or', "if False and", RULED),
+    Mutant("floor", RULES, "not similarity.FLOOR <= self.similarity <= 1", "False", RULED),
+    Mutant(
+        "halted agent",
+        "activities/observe.py",
+        "if ledgers.standing(db, asked.request.tenant, agent.name).halted:",
+        "if False:",
+        RUN,
+    ),
+    Mutant("holds count", BUDGET, "spent + held + amount <= cap", "spent + amount <= cap", HELD),
+    Mutant(
+        "settled once",
+        CHARGES,
+        "settled_at = ? WHERE key = ? AND outcome = 'held'\",\n        (told.cost",
+        'settled_at = ? WHERE key = ?",\n        (told.cost',
+        HELD,
+    ),
+)
