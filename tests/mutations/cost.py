@@ -35,19 +35,19 @@ MUTANTS = (
     guards(
         "time counts", 'tense = ("p" if told & english.PAST else "")', 'tense = ("" if told & english.PAST else "")'
     ),
-    guards("who does it counts", 'people if len(set(people)) > 1 else ""', '""'),
+    guards("who does it counts", "people if len(set(people)) > 1 else ''", "''"),
     guards(
         "a name is a slot", 'return not begins and (plain not in english.DROPPED or plain == "will")', "return False"
     ),
     guards("numbers are not stemmed", "if not (word.isascii() and word.isalpha()):", "if False:"),
     guards("bare words", "if all(word.text in english.BARE for word in kept):", "if not kept:"),
     guards("too long", "if len(request) > LONGEST:", "if False:"),
-    caching("tenant", "told = [request.tenant, agent.name,", "told = [agent.name,"),
-    caching("build", "agent.fingerprint, request.role", "request.role"),
-    caching("role", "request.role, request.state", "request.state"),
-    caching("state", "request.role, request.state, request.cap", "request.role, request.cap"),
-    caching("cap", "request.state, request.cap, asked", "request.state, asked"),
-    caching("level", ", asked.snapshot.level]", "]"),
+    caching("tenant", "        request.tenant,\n        agent.name,", "        agent.name,"),
+    caching("build", "        agent.fingerprint,\n", ""),
+    caching("role", "        request.role,\n", ""),
+    caching("state", "        request.state,\n", ""),
+    caching("cap", "        request.cap,\n", ""),
+    caching("level", "        asked.snapshot.level,\n", ""),
     caching("context", "or request.context or", "or"),
     caching("tainted request", "or request.tainted:", "or False:"),
     caching("closed rule", "rule.name in closed or", ""),
