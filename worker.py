@@ -51,7 +51,7 @@ from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
-from tenure.runtime.store import Connection, Store, agents, outcomes
+from tenure.runtime.store import Connection, Store, agents, outcomes, shown
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.runtime.webhook import Webhook
 from tenure.spec import AgentSpec
@@ -322,7 +322,7 @@ async def _main(arguments: argparse.Namespace) -> None:
             _say(f"serving {agent.name}@{agent.fingerprint[:8]} ({agent.model}, {len(agent.tools)} tools)")
             for warning in warnings_for(agent):
                 _say(f"  {warning}")
-        _say(f"ready on task queue {settings.task_queue!r}, store {settings.database_url}")
+        _say(f"ready on task queue {settings.task_queue!r}, store {shown(settings.database_url)}")
         await stopped.wait()
         _say("stopping: running tools have 2 s to finish, everything else goes on elsewhere")
 

@@ -1,10 +1,13 @@
-"""Budgets that cannot be overshot: 1,000 runs of ten cents at once against five dollars a day, four workers, 20 % of calls killed.
+"""Budgets that cannot be overshot: crowds of runs of ten cents against five dollars a day, on four workers that kill themselves.
 
-    python -m bench.overshoot [--runs 1000]
+    python -m bench.overshoot [--store sqlite|postgres] [--runs 1000] [--each 60]
+
+`--runs` come at once, a fifth of their calls killed anywhere; then `--each` for every point at which a process can die around a
+call: before the hold, between hold and call, between call and settling, after settling; every fifth call is killed there.
 
 What counts is what the stand-in for Claude would have billed, looked at all the while, and not our own word. Beside it: the same
 with a worker that checks the budget and records the cost afterwards, and runs of small cost under a large `max_tokens`, which must
-not starve. Prints one JSON line; exit code 1 when a promise was broken.
+not starve. Prints one JSON line for each store; exit code 1 when a promise was broken.
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import overshoot_agent
+from bench import dying_worker, overshoot_agent
 from bench.measure import emit
 from bench.processes import Stage, WorkerProcess, run_to_end, say, staged
 from tenure.activities.resources import now
@@ -27,7 +31,8 @@ from tenure.runtime.store import charges
 from tenure.turn import Usage
 
 WORKERS = 4
-LIVES = 38.5  # seconds of a hold: the agent's timeout and the margin
+LIVES = overshoot_agent.dear.timeout + dying_worker.MARGIN / 1000 + 0.5  # seconds of a hold
+STORES = ("sqlite", "postgres")
 MODEL = overshoot_agent.dear.model
 
 
@@ -74,8 +79,10 @@ class Watch:
             await asyncio.sleep(0.2)
 
 
-async def measure(agent: str, runs: int, cap: float, **env: str) -> dict[str, Any]:
-    """One crowd of runs against one cap."""
+async def measure(agent: str, runs: int, cap: float, url: Callable[[], str] | None, **env: str) -> dict[str, Any]:
+    """One crowd of runs against one cap, on a store of its own."""
+    if url is not None:
+        env["TENURE_DATABASE_URL"] = url()
     async with staged(overshoot_agent.claude, latency=0.3, **env) as stage:
         watch = Watch(stage, round(cap * 1_000_000))
         tending = [
@@ -89,9 +96,9 @@ async def measure(agent: str, runs: int, cap: float, **env: str) -> dict[str, An
         responses = await asyncio.wait_for(asyncio.gather(*(handle.result() for handle in handles)), 900)
         took = time.monotonic() - begun
         ended = Counter(str(response.stop_reason) for response in responses)
-        phantoms = await _phantoms(stage) if watch.deaths else 0
         for task in tending:
             task.cancel()
+        phantoms = await _phantoms(stage) if watch.deaths else 0
         outcomes = await stage.store.read(
             lambda db: {row[0]: row[1] for row in db.execute("SELECT outcome, count(*) FROM charges GROUP BY outcome")}
         )
@@ -124,33 +131,51 @@ async def _phantoms(stage: Stage) -> int:
     return await stage.store.read(lambda db: db.execute("SELECT coalesce(max(held), 0) FROM totals").fetchone()[0])
 
 
-async def everything(options: argparse.Namespace) -> dict[str, Any]:
-    """All three, one after the other."""
-    killed = await measure("dear", options.runs, overshoot_agent.CAP, BENCH_DIES="1")
-    unheld = await measure("dear", options.baseline, overshoot_agent.CAP, BENCH_UNHELD="1")
-    small = await measure("cheap", options.small, overshoot_agent.SMALL_CAP)
-    holds = killed["overshot_by"] == 0 == killed["held_after_expiry"] and small["ended"] == {"answered": options.small}
+async def everything(options: argparse.Namespace, url: Callable[[], str] | None) -> dict[str, Any]:
+    """All of them, one after the other."""
+    killed = {"any": await measure("dear", options.runs, overshoot_agent.CAP, url, BENCH_DIES="any")}
+    for point in dying_worker.POINTS if options.each else ():
+        say(f"killed {point}")
+        killed[point] = await measure("dear", options.each, overshoot_agent.CAP, url, BENCH_DIES=point)
+    unheld = await measure("dear", options.baseline, overshoot_agent.CAP, url, BENCH_UNHELD="1")
+    small = await measure("cheap", options.small, overshoot_agent.SMALL_CAP, url)
+    kept = all(one["overshot_by"] == 0 == one["held_after_expiry"] for one in killed.values())
     return {
         "bench": "overshoot",
-        "store": "sqlite",
         "killed": killed,
         "check_then_record": unheld,
         "small": small,
-        "holds": holds,
+        "holds": kept and small["ended"] == {"answered": options.small},
     }
 
 
+async def on(store: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Everything on one kind of store; a Postgres waits for the disk, as SQLite does."""
+    say(f"on {store}")
+    if store == "sqlite":
+        return {"store": store, **await everything(options, None)}
+    from tests.postgres import served
+
+    with served(durable=True) as server:
+        return {"store": store, **await everything(options, server.url)}
+
+
 def main() -> int:
-    """One line of figures."""
+    """One line of figures for each store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=STORES, help="default: one after the other")
     parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--each", type=int, default=60, help="runs for every point at which a process can die")
     parser.add_argument(
         "--baseline", type=int, default=300, help="runs of the worker that checks and records afterwards"
     )
     parser.add_argument("--small", type=int, default=100, help="runs of small cost under a large max_tokens")
-    found = run_to_end(everything(parser.parse_args()))
-    emit(found)
-    return 0 if found["holds"] else 1
+    options, broken = parser.parse_args(), 0
+    for store in (options.store,) if options.store else STORES:
+        found = run_to_end(on(store, options))
+        emit(found)
+        broken |= not found["holds"]
+    return broken
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ async def _attributes(ground: Ground) -> Found:
 
 
 async def _store(ground: Ground) -> Found:
-    from tenure.runtime.store import Store
+    from tenure.runtime.store import Store, shown
     from tenure.runtime.store.schema import VERSION
 
     url = ground.settings.database_url
@@ -185,8 +185,8 @@ async def _store(ground: Ground) -> Found:
         store = await ground.aside(lambda: Store.open(url + mode, create=False))  # only read: it must not be migrated
     except StoreUnavailable as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            return failed(f"none at {url}", f"{DEV}, or a worker, makes it; or set TENURE_DATABASE_URL")
-        return failed(str(error), "mend the path or its rights; or set TENURE_DATABASE_URL")
+            return failed(f"none at {shown(url)}", f"{DEV}, or a worker, makes it; or set TENURE_DATABASE_URL")
+        return failed(str(error), "mend the way to it or its rights; or set TENURE_DATABASE_URL")
     ground.store, ground.announced = store, await store.read(_announced)
     told = f"{store.where}, schema {VERSION}, id {store.id}"
     if not mode:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from tenure.approvals.request import Request
 from tenure.cli import page, render
 from tenure.run import Status
-from tenure.runtime.store import Connection, approvals, effects
+from tenure.runtime.store import Connection, Row, approvals, effects
 
 if TYPE_CHECKING:
-    from sqlite3 import Row
-
     from rich.console import Console
 
     from tenure.client import Tenure

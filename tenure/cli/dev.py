@@ -101,13 +101,14 @@ def _worker_says(line: str) -> None:
 
 async def _greet(here: Local, *, scripted: bool, example: bool) -> None:
     from tenure.cli import render
+    from tenure.runtime.store import shown
 
     settings = here.system.settings
     stand_in = "a scripted stand-in: what the module's script says, whatever you ask; set ANTHROPIC_API_KEY for Claude"
     rows = [
         ("UI", settings.ui_url),
         ("Temporal", here.address),
-        ("store", settings.database_url),
+        ("store", shown(settings.database_url)),
         ("answers", stand_in if scripted else os.environ.get("ANTHROPIC_BASE_URL", "Claude")),
         ("approve", "as operator or as reviewer: two local principals, keys in .tenure/keys"),
         *(("note", note) for note in here.notes),

@@ -69,7 +69,7 @@ def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
     took = None if run.finished_at is None else run.finished_at - run.started_at
     why = f" ({run.stop_reason})" if run.stop_reason else ""
     lasting = f", took {render.seconds(took)}" if took is not None else f", {render.ago(run.started_at)}"
-    turns = sum(isinstance(step, Claude) for step in story.steps)
+    turns = sum(isinstance(step, Claude) and step.served is None for step in story.steps)
     calls = render.count(sum(isinstance(step, Call) for step in story.steps), "call")
     cached = sum(isinstance(step, Call) and step.cached is not None for step in story.steps)
     calls += f" ({cached} from the cache)" if cached else ""
@@ -86,6 +86,7 @@ def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
         ),
     ]
     rows += _prompts(story.paid) if story.paid else []
+    rows += [("known", _known(step.served)) for step in story.steps if isinstance(step, Claude) and step.served]
     rows += [("now", one.lasting) for one in story.flying]
     rows += [("judged", _verdict(verdict)) for verdict in story.verdicts]
     if story.status == "failed" and run.message:
@@ -99,6 +100,12 @@ def _prompts(paid: Account) -> list[tuple[str, str]]:
         return []
     told = f"{paid.cache_hits:.0%} read from the cache of prompts, saved {money.shown(paid.saved)}"
     return [("prompts", told if paid.saved >= 0 else f"{told}: writing to it cost more than reading from it gave back")]
+
+
+def _known(served: JsonObject) -> str:
+    """Why Claude was not asked."""
+    source = f", as in {served['source']}" if served.get("source") else ""
+    return f"by the rule {served.get('rule')!r} ({served['tier']}){source}; saved {money.shown(served.get('saved', 0))}"
 
 
 def _verdict(verdict: RunVerdict) -> str:

@@ -132,7 +132,7 @@ def seconds(milliseconds: int | None) -> str:
     """A duration as people say it."""
     if milliseconds is None:
         return ""
-    value = milliseconds / 1000
+    value = max(milliseconds, 0) / 1000  # two clocks tell when a run began and when it ended
     if value < 100:
         return f"{value:.1f} s"
     if value < 6000:

@@ -227,8 +227,9 @@ def _summary(response: Response) -> str:
     from tenure.cli import render
 
     cached = f" ({response.cache_hits:.0%} of the input cached)" if response.cache_hits else ""
+    known = "" if response.tier == "model" else f", {response.tier}"
     return (
-        f"{response.status} ({response.stop_reason}): {render.count(response.iterations, 'turn')}, "
+        f"{response.status} ({response.stop_reason}{known}): {render.count(response.iterations, 'turn')}, "
         f"{render.count(len(response.tool_calls), 'call')}, {response.tokens_used:,} tokens{cached}, "
         f"${response.cost:.4f}, {response.latency:.1f} s"
     )
@@ -248,6 +249,8 @@ def _response(response: Response, url: str) -> JsonObject:
         "tokens": response.tokens_used,
         "cache_hits": round(response.cache_hits, 4),
         "cost_usd": str(response.cost),
+        "saved_usd": str(response.saved),
+        "tier": response.tier,
         "latency_s": response.latency,
     }
 

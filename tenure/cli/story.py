@@ -61,6 +61,7 @@ class Claude:
     cache_hits: float
     cost: int
     stop: str
+    served: JsonObject | None = None  # where Claude was not asked: the `tier`, the `rule`, the run the answer comes from
     kind: Literal["claude"] = "claude"
     span: Span | None = None
 
@@ -206,7 +207,7 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
 def _claude(seq: int, row: JsonObject, meta: JsonObject) -> Claude:
     usage = Usage.model_validate(meta.get("usage", {}))
     text, cost, stop = answer_text(row["content"]), meta.get("cost", 0), meta.get("stop", "")
-    return Claude(seq, text, usage.total, usage.cache_hits, cost, stop)
+    return Claude(seq, text, usage.total, usage.cache_hits, cost, stop, row.get("served"))
 
 
 def as_document(story: Story, url: str) -> JsonObject:

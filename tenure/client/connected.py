@@ -9,7 +9,7 @@ from temporalio.client import Client
 from tenure.errors import StoreUnavailable
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.settings import Settings
-from tenure.runtime.store import Store
+from tenure.runtime.store import Store, shown
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Connected:
         """The store. Raises StoreUnavailable naming the setting when there is none."""
         if self.store is None:
             raise StoreUnavailable(
-                f"no store at {self.settings.database_url}: run `tenure dev` here, or set TENURE_DATABASE_URL to the worker's"
+                f"no store at {shown(self.settings.database_url)}: run `tenure dev` here, or set TENURE_DATABASE_URL"
+                " to the worker's"
             )
         return self.store
 

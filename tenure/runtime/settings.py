@@ -16,15 +16,16 @@ HOME_NAME = ".tenure"
 class Settings:
     """The settings of one process.
 
-    `home` is the `.tenure` folder; `database_url` is `sqlite:///PATH` (with `?mode=ro` to only read); `blob_url` is
-    `file:///PATH`; `approver_root` is the public key (base64url) that vouches for approvers; `patience` is how many seconds
-    a run goes on asking a Claude that is overloaded or away; `notify` names functions (`MODULE:FUNCTION`, separated by commas) that
-    are told when people are asked; `build_id`, when set, pins runs to this build of the worker; `prices` is a file of prices that
-    go before those of the price table; `alert_webhook` is told of alerts, signed with `alert_secret`.
+    `home` is the `.tenure` folder; `database_url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (with
+    `?mode=ro` to only read); `blob_url` is `file:///PATH`; `approver_root` is the public key (base64url) that vouches for
+    approvers; `patience` is how many seconds a run goes on asking a Claude that is overloaded or away; `notify` names functions
+    (`MODULE:FUNCTION`, separated by commas) that are told when people are asked; `build_id`, when set, pins runs to this build of
+    the worker; `prices` is a file of prices that go before those of the price table; `alert_webhook` is told of alerts, signed
+    with `alert_secret`.
     """
 
     home: Path
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     blob_url: str
     task_queue: str = "tenure"
     approver_root: str | None = None

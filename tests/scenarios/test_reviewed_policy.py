@@ -13,7 +13,7 @@ from tenure.activities.resources import now
 from tenure.approvals.digest import call_digest, effect_key
 from tenure.hooks import Iteration, Modify, Reject, Retry, Stop, ToolCall
 from tenure.response import Response
-from tenure.runtime.store import effects, runs, transcript
+from tenure.runtime.store import Connection, effects, runs, transcript
 from tenure.testing import embedded
 from tenure.testing.scripted_claude import text, tool_use
 from tests.waiting import eventually, one_pending
@@ -67,13 +67,7 @@ def orphan(workflow: str, name: str, arguments: dict[str, Any], seq: int = 2) ->
 # ---------------------------------------------------------------------------------------------------------- effects
 
 
-def test_a_person_s_word_about_a_start_does_not_count_for_one_after_a_withdrawal() -> None:
-    import sqlite3
-
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.row_factory = sqlite3.Row
-    for statement in effects.DDL:
-        db.execute(statement)
+def test_a_person_s_word_about_a_start_does_not_count_for_one_after_a_withdrawal(db: Connection) -> None:
     begin = orphan("w", "refund", {"amount": 1})
     effects.begin(db, begin)
     told = effects.Start(**{**vars(begin), "token": "second", "resolved": "did-not", "generation": 1})

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,22 +20,6 @@ from tenure.runtime.store import Connection, Store, approvals, approvers
 from tests.unit.vouching import AT, OWN, ROOT, TRUSTED, known, person
 
 _numbers = itertools.count()
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = Store.open(f"sqlite://{tmp_path}/tenure.db")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def db(store: Store) -> Iterator[Connection]:
-    """The same store, for this thread."""
-    made = sqlite3.connect(store.where, isolation_level=None)
-    made.row_factory = sqlite3.Row
-    yield made
-    made.close()
 
 
 def request(**more: Any) -> Request:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,6 @@ from tenure.runtime.store import Connection, approvers, restrictions
 from tests.unit.vouching import AT, ROOT, TRUSTED, known, person
 
 KEY = encode_key(TRUSTED)
-
-
-@pytest.fixture
-def db() -> Connection:
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    made.row_factory = sqlite3.Row
-    for statement in (*approvers.DDL, *restrictions.DDL):
-        made.execute(statement)
-    return made
 
 
 # The registry

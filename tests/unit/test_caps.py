@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from tenure.optimize.budget import Budget, Scope, Spender, scopes
-from tenure.runtime.store import Connection, Store, alerts, caps, charges
+from tenure.runtime.store import Connection, alerts, caps, charges
 from tenure.runtime.store.charges import Call, Settled, Short
 from tenure.turn import Usage
 
@@ -18,13 +16,6 @@ NOON = 1_795_262_400_000  # 2026-11-21 12:00 UTC
 DAY = 24 * 3600_000
 WHO = Spender(tenant="acme", agent="desk", workflow="run1", user="alice")
 FREE = Budget()
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Connection]:
-    store = Store.open(f"sqlite://{tmp_path}/tenure.db")
-    yield store._connection
-    store.close()
 
 
 def held(

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from tenure.errors import StoreUnavailable
 from tenure.optimize.budget import Budget, Scope, Spender, scopes
-from tenure.runtime.store import Connection, Store, caps, charges
+from tenure.runtime.store import Connection, caps, charges
 from tenure.runtime.store.caps import Capped
 from tenure.runtime.store.charges import Call, Settled, Short
 from tenure.turn import Usage
@@ -31,13 +38,6 @@ def call(key: str, held: int, at: int = NOON, who: Spender = WHO) -> Call:
         key=key, workflow=who.workflow, tenant=who.tenant, agent=who.agent, user=who.user, model="claude-sonnet-5-5",
         tier="model", seq=1, prices="1", held=held, at=at, expires_at=at + LIVES,
     )  # fmt: skip
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Connection]:
-    store = Store.open(f"sqlite://{tmp_path}/tenure.db")
-    yield store._connection
-    store.close()
 
 
 def held(
@@ -91,7 +91,7 @@ def test_the_same_call_is_held_once_and_settled_once(db: Connection) -> None:
 def test_a_call_that_was_settled_is_not_made_again_for_nothing(db: Connection) -> None:
     held(db, "a", 400)
     charges.settle(db, "a", Settled(30, 30, Usage(), NOON))
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises((sqlite3.IntegrityError, StoreUnavailable), match=r"UNIQUE|unique"):
         held(db, "a", 400)
 
 
@@ -129,11 +129,13 @@ class Ledger(RuleBasedStateMachine):
     """Runs of two users and two agents of one tenant, over days; calls that settle, are lost, and come late; operators who cap the
     tenant, cap it otherwise and lift that again, and people who add to what they were asked about."""
 
+    def __init__(self, db: Connection) -> None:
+        super().__init__()
+        self.db = db
+
     @initialize()
     def opened(self) -> None:
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        for statement in (*charges.DDL, *caps.DDL):
-            self.db.execute(statement)
+        self.db.execute("BEGIN")
         self.at, self.keys = NOON, itertools.count()
         self.open: dict[str, int] = {}
         self.seen: dict[tuple[str, str, str], Scope] = {}
@@ -217,9 +219,16 @@ class Ledger(RuleBasedStateMachine):
             assert min(found.spent, found.held) >= 0
 
     def teardown(self) -> None:
-        if hasattr(self, "db"):
-            charges.sweep(self.db, self.at + LIVES)
-            assert all(charges.total(self.db, scope).held == 0 for scope in self.seen.values())
+        charges.sweep(self.db, self.at + LIVES)
+        left = [charges.total(self.db, scope).held for scope in getattr(self, "seen", {}).values()]
+        self.db.execute("ROLLBACK")
+        assert not any(left)
 
 
-TestLedger = Ledger.TestCase
+def test_whatever_happens_to_calls_no_cap_is_overshot_and_nothing_stays_held(db: Connection) -> None:
+    told = settings(
+        max_examples=100 if isinstance(db, sqlite3.Connection) else 15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(lambda: Ledger(db), settings=told)

@@ -5,20 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tenure.runtime.store import effects
+from tenure.runtime.store import Connection, effects
 from tenure.runtime.store.effects import Exhausted, Go, Happened, InDoubt, Start, Stored
-
-
-def store() -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.row_factory = sqlite3.Row
-    for statement in effects.DDL:
-        db.execute(statement)
-    return db
 
 
 def start(token: str, **more: object) -> Start:
@@ -26,22 +18,19 @@ def start(token: str, **more: object) -> Start:
     return Start(**{**fields, "token": token, **more})  # pyright: ignore[reportArgumentType]  # a literal of test data
 
 
-def test_an_attempt_that_finds_a_result_returns_it() -> None:
-    db = store()
+def test_an_attempt_that_finds_a_result_returns_it(db: Connection) -> None:
     assert effects.begin(db, start("one")) == Go()
     assert effects.end(db, "k", "one", "done", "paid", 6)
     assert effects.begin(db, start("two")) == Stored("paid")
 
 
-def test_an_attempt_that_finds_only_an_intent_is_in_doubt_unless_the_tool_is_idempotent() -> None:
-    db = store()
+def test_an_attempt_that_finds_only_an_intent_is_in_doubt_unless_the_tool_is_idempotent(db: Connection) -> None:
     effects.begin(db, start("one"))
     assert effects.begin(db, start("two")) == InDoubt(1, 5)
     assert effects.begin(db, start("two", idempotent=True)) == Go()
 
 
-def test_an_attempt_that_was_overtaken_can_no_longer_say_what_happened() -> None:
-    db = store()
+def test_an_attempt_that_was_overtaken_can_no_longer_say_what_happened(db: Connection) -> None:
     effects.begin(db, start("one"))
     effects.begin(db, start("two", idempotent=True))
     assert not effects.end(db, "k", "one", "done", "late", 6)
@@ -50,15 +39,13 @@ def test_an_attempt_that_was_overtaken_can_no_longer_say_what_happened() -> None
 
 
 @pytest.mark.parametrize("generation", [0, 2, 99])
-def test_a_person_s_word_about_another_start_does_not_count(generation: int) -> None:
-    db = store()
+def test_a_person_s_word_about_another_start_does_not_count(db: Connection, generation: int) -> None:
     effects.begin(db, start("one"))
     assert effects.begin(db, start("two", resolved="did-not", generation=generation)) == InDoubt(1, 5)
     assert effects.begin(db, start("two", resolved="happened", generation=generation)) == InDoubt(1, 5)
 
 
-def test_a_person_s_word_counts_once() -> None:
-    db = store()
+def test_a_person_s_word_counts_once(db: Connection) -> None:
     effects.begin(db, start("one"))
     assert effects.begin(db, start("two", resolved="did-not", generation=1)) == Go()
     assert effects.begin(db, start("three", resolved="did-not", generation=1)) == InDoubt(2, 5)
@@ -68,8 +55,7 @@ def test_a_person_s_word_counts_once() -> None:
     assert effects.begin(db, start("four")) == Stored("it happened")
 
 
-def test_an_idempotent_tool_whose_starts_all_vanish_is_given_up() -> None:
-    db = store()
+def test_an_idempotent_tool_whose_starts_all_vanish_is_given_up(db: Connection) -> None:
     for number in range(3):
         assert effects.begin(db, start(f"t{number}", idempotent=True, most=3)) == Go()
     assert effects.begin(db, start("t4", idempotent=True, most=3)) == Exhausted(3)
@@ -84,9 +70,13 @@ class Attempts(RuleBasedStateMachine):
     `did-not` is right only when no attempt made it and none can any more, which is what the start-to-close wait is for.
     """
 
+    def __init__(self, db: Connection) -> None:
+        super().__init__()
+        self.db = db
+
     @initialize()
     def begin(self) -> None:
-        self.db = store()
+        self.db.execute("BEGIN")
         self.made = 0
         self.alive: set[str] = set()
         self.count = 0
@@ -129,6 +119,11 @@ class Attempts(RuleBasedStateMachine):
     def at_most_one_attempt_may_go(self) -> None:
         assert len(getattr(self, "alive", ())) <= 1
 
+    def teardown(self) -> None:
+        self.db.execute("ROLLBACK")
 
-Attempts.TestCase.settings = settings(max_examples=200, stateful_step_count=20)
-TestAttempts = Attempts.TestCase
+
+def test_no_order_of_attempts_makes_an_effect_twice(db: Connection) -> None:
+    examples = 200 if isinstance(db, sqlite3.Connection) else 25
+    told = settings(max_examples=examples, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow])
+    run_state_machine_as_test(lambda: Attempts(db), settings=told)

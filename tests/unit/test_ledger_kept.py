@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,13 +18,6 @@ from tenure.workflows.trust_ledger import payload_of
 from tests.unit.test_ledger import DAY, POLICY, earned
 
 WHO = "default", "desk"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store.open(f"sqlite://{tmp_path}/tenure.db")
-    yield made
-    made.close()
 
 
 async def keep(store: Store, ledger: Ledger, at: int, read_to: int = 1) -> None:

@@ -43,13 +43,13 @@ STATEMENTS = {name: vouch(person.statement(), ROOT) for name, person in PEOPLE.i
 
 
 @pytest.fixture
-def db() -> Connection:
-    return opened()
+def db(db: Connection) -> Connection:
+    return opened(db)
 
 
-def opened(memory: Memory | None = None) -> Connection:
+def opened(db: Connection | None = None) -> Connection:
     """A store with the run and everybody's statements."""
-    db = (memory or Memory()).db
+    db = db or Memory().db
     runs.observe(db, WORKFLOW, RunRequest(agent="desk", tenant=TENANT, user=USER), DESK.snapshot(), 0)
     for name, statement in STATEMENTS.items():
         approvers.add(db, name, statement, 1000)
@@ -318,7 +318,7 @@ def test_the_role_of_the_run_counts_as_the_worker_knows_it(db: Connection) -> No
 
 async def test_a_read_is_looked_at_once_more_as_well() -> None:
     memory = Memory()
-    call = job(opened(memory), "put", {"what": "plain"})
+    call = job(opened(memory.db), "put", {"what": "plain"})
     acting = Acting(SimpleNamespace(store=memory, root=ROOT.public_key()))  # type: ignore[arg-type]  # all it looks at
     assert await acting._hold(call) is None
     restrictions.restrict(memory.db, ("*", "*"), Restriction(kind="deny", value="put"), "ops", 1)

@@ -6,7 +6,6 @@ once, and by two at once only where one was given up for dead. A week later it i
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -14,6 +13,7 @@ from decimal import Decimal
 from tenure.optimize.budget import Scope
 from tenure.runtime.store import caps, charges
 from tenure.runtime.store.charges import Total
+from tenure.runtime.store.connection import Connection
 
 DDL = (
     """CREATE TABLE alerts (
@@ -49,7 +49,7 @@ class Alert:
     given_up_at: int | None = None
 
 
-def raise_due(db: sqlite3.Connection, scopes: Sequence[Scope], shares: Iterable[Decimal], at: int) -> list[Alert]:
+def raise_due(db: Connection, scopes: Sequence[Scope], shares: Iterable[Decimal], at: int) -> list[Alert]:
     """The alerts that are new: a scope has spent that share of the lowest of its caps, and nobody was told in this period."""
     lowest: dict[str, tuple[int, Total]] = {}
     for scope in caps.bound(db, scopes):
@@ -61,18 +61,18 @@ def raise_due(db: sqlite3.Connection, scopes: Sequence[Scope], shares: Iterable[
     return [one for scope in told for share in shares if (one := _raise(db, scope, *lowest[scope.name], share, at))]
 
 
-def since(db: sqlite3.Connection, at: int) -> list[Alert]:
+def since(db: Connection, at: int) -> list[Alert]:
     """The alerts since then (milliseconds), the newest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM alerts WHERE at >= ? ORDER BY id DESC", (at,))
     return [Alert(*row) for row in rows]
 
 
-def is_any_due(db: sqlite3.Connection, at: int) -> bool:
+def is_any_due(db: Connection, at: int) -> bool:
     """Whether `take` would find something to do."""
     return db.execute(f"SELECT 1 FROM alerts WHERE {OPEN} AND due_at <= ? LIMIT 1", (at,)).fetchone() is not None
 
 
-def take(db: sqlite3.Connection, at: int) -> list[Alert]:
+def take(db: Connection, at: int) -> list[Alert]:
     """Alerts that are to be delivered now, as this attempt at them; nobody else takes them for a minute."""
     db.execute(f"UPDATE alerts SET given_up_at = ? WHERE {OPEN} AND at <= ?", (at, at - GIVEN_UP_MS))
     rows = db.execute(
@@ -82,7 +82,7 @@ def take(db: sqlite3.Connection, at: int) -> list[Alert]:
     return [replace(one, attempts=one.attempts + 1) for one in found if _take(db, one, at)]
 
 
-def delivered(db: sqlite3.Connection, alert: Alert, at: int) -> None:
+def delivered(db: Connection, alert: Alert, at: int) -> None:
     """The webhook has taken it."""
     db.execute(
         "UPDATE alerts SET delivered_at = ?, given_up_at = NULL, problem = '' WHERE id = ? AND delivered_at IS NULL",
@@ -90,7 +90,7 @@ def delivered(db: sqlite3.Connection, alert: Alert, at: int) -> None:
     )
 
 
-def failed(db: sqlite3.Connection, alert: Alert, problem: str, due_at: int) -> None:
+def failed(db: Connection, alert: Alert, problem: str, due_at: int) -> None:
     """This attempt has failed; the next one is due then. Nothing happens where somebody has made another one meanwhile."""
     db.execute(
         f"UPDATE alerts SET problem = ?, due_at = ? WHERE id = ? AND attempts = ? AND {OPEN}",
@@ -98,7 +98,7 @@ def failed(db: sqlite3.Connection, alert: Alert, problem: str, due_at: int) -> N
     )
 
 
-def _take(db: sqlite3.Connection, alert: Alert, at: int) -> bool:
+def _take(db: Connection, alert: Alert, at: int) -> bool:
     done = db.execute(
         f"UPDATE alerts SET attempts = attempts + 1, due_at = ? WHERE id = ? AND attempts = ? AND {OPEN}",
         (at + TAKEN_MS, alert.id, alert.attempts),
@@ -106,7 +106,7 @@ def _take(db: sqlite3.Connection, alert: Alert, at: int) -> bool:
     return done.rowcount == 1
 
 
-def _raise(db: sqlite3.Connection, scope: Scope, cap: int, found: Total, share: Decimal, at: int) -> Alert | None:
+def _raise(db: Connection, scope: Scope, cap: int, found: Total, share: Decimal, at: int) -> Alert | None:
     if found.spent < share * cap:
         return None
     told = (scope.name, scope.subject, scope.period, str(share), cap, found.spent, at)

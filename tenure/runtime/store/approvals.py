@@ -6,13 +6,13 @@ fetched as bytes: SQLite fails on text that is no UTF-8, and so would whatever l
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from tenure.approvals.request import Request, Verdict
+from tenure.runtime.store.connection import Connection, Row
 
 DDL = (
     """CREATE TABLE requests (
@@ -29,7 +29,7 @@ DDL = (
 )
 
 
-def open_request(db: sqlite3.Connection, request: Request) -> None:
+def open_request(db: Connection, request: Request) -> None:
     """A person is asked; asking twice is asking once, and asking again after a reset opens the request again, unanswered.
 
     A workflow asks one thing at a time: what else it has open was asked by a worker that died before it could say so.
@@ -45,13 +45,13 @@ def open_request(db: sqlite3.Connection, request: Request) -> None:
     )
     db.execute(
         "INSERT INTO requests (id, workflow, tenant, kind, body, opened_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET closed_at = NULL, choice = NULL, principal = NULL, body = excluded.body,"
+        " ON CONFLICT (id) DO UPDATE SET closed_at = NULL, choice = NULL, principal = NULL, body = excluded.body,"
         " opened_at = excluded.opened_at",
         (request.id, request.workflow, request.tenant, request.kind, request.model_dump_json(), request.opened_at),
     )
 
 
-def close_request(db: sqlite3.Connection, request: str, choice: str, principal: str, at: int) -> None:
+def close_request(db: Connection, request: str, choice: str, principal: str, at: int) -> None:
     """A request ended: answered, timed out, or its run is over."""
     db.execute(
         "UPDATE requests SET closed_at = ?, choice = ?, principal = ? WHERE id = ? AND closed_at IS NULL",
@@ -59,20 +59,20 @@ def close_request(db: sqlite3.Connection, request: str, choice: str, principal: 
     )
 
 
-def close_run(db: sqlite3.Connection, workflow: str, at: int) -> None:
+def close_run(db: Connection, workflow: str, at: int) -> None:
     """A run is over: nobody needs to answer it any more."""
     db.execute(
         "UPDATE requests SET closed_at = ?, choice = 'void' WHERE workflow = ? AND closed_at IS NULL", (at, workflow)
     )
 
 
-def pending(db: sqlite3.Connection) -> list[Request]:
+def pending(db: Connection) -> list[Request]:
     """Every open request, the oldest first."""
     rows = db.execute("SELECT body FROM requests WHERE closed_at IS NULL ORDER BY opened_at, id")
     return [request for row in rows if (request := _readable(row[0])) is not None]
 
 
-def find_request(db: sqlite3.Connection, whole: str) -> list[tuple[Request, bool]]:
+def find_request(db: Connection, whole: str) -> list[tuple[Request, bool]]:
     """The request of that id, or the one that the workflow of that id asks now, with whether it is still open."""
     rows = db.execute(
         "SELECT body, closed_at IS NULL FROM requests WHERE id = ?1 OR (closed_at IS NULL AND workflow = ?1)", (whole,)
@@ -80,7 +80,7 @@ def find_request(db: sqlite3.Connection, whole: str) -> list[tuple[Request, bool
     return _open_or_not(rows)
 
 
-def beginning(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]]:
+def beginning(db: Connection, part: str) -> list[tuple[Request, bool]]:
     """The requests whose id begins so, with whether each is still open."""
     rows = db.execute(
         "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (part,)
@@ -88,18 +88,18 @@ def beginning(db: sqlite3.Connection, part: str) -> list[tuple[Request, bool]]:
     return _open_or_not(rows)
 
 
-def is_open(db: sqlite3.Connection, request: str) -> bool:
+def is_open(db: Connection, request: str) -> bool:
     """Whether the request still waits for an answer."""
     return db.execute("SELECT 1 FROM requests WHERE id = ? AND closed_at IS NULL", (request,)).fetchone() is not None
 
 
-def approved(db: sqlite3.Connection, request: str) -> Request | None:
+def approved(db: Connection, request: str) -> Request | None:
     """The request of that id, if it ended with an approval."""
     row = db.execute("SELECT body FROM requests WHERE id = ? AND choice = 'approve'", (request,)).fetchone()
     return None if row is None else _readable(row[0])
 
 
-def approvals_of(db: sqlite3.Connection, request: str) -> list[str]:
+def approvals_of(db: Connection, request: str) -> list[str]:
     """The tokens by which a request was approved; whether they are genuine, nobody but a signature says."""
     rows = db.execute(
         "SELECT CAST(token AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND token <> '' ORDER BY at, token_hash",
@@ -108,20 +108,20 @@ def approvals_of(db: sqlite3.Connection, request: str) -> list[str]:
     return [row[0].decode("utf-8", "replace") for row in rows]
 
 
-def is_settled(db: sqlite3.Connection, request: str, quorum: int) -> bool:
+def is_settled(db: Connection, request: str, quorum: int) -> bool:
     """Whether the answers accepted since it was opened decide the request, even if its run has not followed them yet.
 
     Those from before count for nothing: after a reset the request is opened again.
     """
     rows = db.execute(
-        "SELECT CAST(body AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND NOT spent", (request,)
+        "SELECT CAST(body AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND spent = 0", (request,)
     )
     given = _verdicts(rows)
     people = {one.principal for one in given if one.choice == "approve"}
     return len(people) >= quorum or any(one.choice != "approve" for one in given)
 
 
-def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
+def asked_since(db: Connection, tenant: str, at: int, but: str) -> int:
     """How many calls of this tenant's runs people were asked about since `at`, not counting request `but`."""
     row = db.execute(
         "SELECT count(*) FROM requests WHERE tenant = ? AND kind = 'tool_call' AND opened_at > ? AND id <> ?",
@@ -130,7 +130,7 @@ def asked_since(db: sqlite3.Connection, tenant: str, at: int, but: str) -> int:
     return row.fetchone()[0]
 
 
-def recorded(db: sqlite3.Connection, token_hash: str, request: str) -> Verdict | None:
+def recorded(db: Connection, token_hash: str, request: str) -> Verdict | None:
     """What an earlier look at the same answer to the same request found."""
     rows = db.execute(
         "SELECT CAST(body AS BLOB) FROM answers WHERE token_hash = ? AND request = ?", (token_hash, request)
@@ -138,20 +138,24 @@ def recorded(db: sqlite3.Connection, token_hash: str, request: str) -> Verdict |
     return next(iter(_verdicts(rows)), None)
 
 
-def used(db: sqlite3.Connection, jti: str) -> bool:
+def used(db: Connection, jti: str) -> bool:
     """Whether an accepted answer had this id."""
     return bool(_verdicts(db.execute("SELECT CAST(body AS BLOB) FROM answers WHERE jti = ? AND accepted = 1", (jti,))))
 
 
 def record_answer(
-    db: sqlite3.Connection, token_hash: str, request: Request, verdict: Verdict, at: int, token: str = ""
+    db: Connection, token_hash: str, request: Request, verdict: Verdict, at: int, token: str = ""
 ) -> None:
     """Keep what became of an answer, and the `token` of one that counts: it proves itself.
 
     Whoever asks `recorded` and `used` before finds every row that can be read: what is replaced here is one that cannot.
     """
     db.execute(
-        "INSERT OR REPLACE INTO answers (token_hash, request, workflow, jti, principal, accepted, reason, body, at, token)"
+        "DELETE FROM answers WHERE (token_hash = ? AND request = ?) OR (jti = ? AND accepted = 1 AND ? = 1)",
+        (token_hash, request.id, verdict.jti, int(verdict.accepted)),
+    )
+    db.execute(
+        "INSERT INTO answers (token_hash, request, workflow, jti, principal, accepted, reason, body, at, token)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             token_hash, request.id, request.workflow, verdict.jti, verdict.principal, int(verdict.accepted),
@@ -179,7 +183,7 @@ class Asked:
     answers: list[Answered]
 
 
-def of_run(db: sqlite3.Connection, workflow: str) -> list[Asked]:
+def of_run(db: Connection, workflow: str) -> list[Asked]:
     """Every request of a run, in order."""
     rows = db.execute("SELECT * FROM requests WHERE workflow = ? ORDER BY opened_at, id", (workflow,))
     return [
@@ -189,28 +193,28 @@ def of_run(db: sqlite3.Connection, workflow: str) -> list[Asked]:
     ]
 
 
-def approved_by(db: sqlite3.Connection, request: str) -> list[str]:
+def approved_by(db: Connection, request: str) -> list[str]:
     """The different people who have approved a request since it was opened, in order."""
     rows = db.execute(
-        "SELECT CAST(body AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND NOT spent ORDER BY at",
+        "SELECT CAST(body AS BLOB) FROM answers WHERE request = ? AND accepted = 1 AND spent = 0 ORDER BY at",
         (request,),
     )
     return list(dict.fromkeys(one.principal for one in _verdicts(rows) if one.choice == "approve"))
 
 
-def _given(db: sqlite3.Connection, request: str) -> list[Answered]:
+def _given(db: Connection, request: str) -> list[Answered]:
     rows = db.execute(
         "SELECT CAST(body AS BLOB), CAST(at AS INTEGER) FROM answers WHERE request = ? ORDER BY at", (request,)
     )
     return [Answered(row[1], verdict) for row in rows for verdict in _verdicts([row])]
 
 
-def answers_to(db: sqlite3.Connection, workflow: str) -> list[Verdict]:
+def answers_to(db: Connection, workflow: str) -> list[Verdict]:
     """Every answer a run was given, in the order of arrival."""
     return _verdicts(db.execute("SELECT CAST(body AS BLOB) FROM answers WHERE workflow = ? ORDER BY at", (workflow,)))
 
 
-def _verdicts(rows: Iterable[sqlite3.Row]) -> list[Verdict]:
+def _verdicts(rows: Iterable[Row]) -> list[Verdict]:
     """The verdicts in the first column, without what somebody has written there that is none."""
     found: list[Verdict] = []
     for row in rows:
@@ -221,7 +225,7 @@ def _verdicts(rows: Iterable[sqlite3.Row]) -> list[Verdict]:
     return found
 
 
-def _open_or_not(rows: Iterable[sqlite3.Row]) -> list[tuple[Request, bool]]:
+def _open_or_not(rows: Iterable[Row]) -> list[tuple[Request, bool]]:
     return [(request, bool(row[1])) for row in rows if (request := _readable(row[0])) is not None]
 
 

@@ -7,8 +7,9 @@ two tenants, agents, roles or states never share one.
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass
+
+from tenure.runtime.store.connection import Connection, Row
 
 DDL = (
     """CREATE TABLE cached_answers (
@@ -66,7 +67,7 @@ class Hit:
 _COLUMNS = "workflow, tenant, agent, part, request, signature, kept, epochs, verified, at, expires_at, answer, cost"
 
 
-def open_entry(db: sqlite3.Connection, entry: Entry) -> None:
+def open_entry(db: Connection, entry: Entry) -> None:
     """A run begins whose answer may be given again. What is over is deleted."""
     over = db.execute(
         "SELECT workflow FROM cached_answers WHERE expires_at <= ? LIMIT ?", (entry.at, DELETED)
@@ -81,7 +82,7 @@ def open_entry(db: sqlite3.Connection, entry: Entry) -> None:
     )  # fmt: skip
 
 
-def opened(db: sqlite3.Connection, workflow: str) -> Entry | None:
+def opened(db: Connection, workflow: str) -> Entry | None:
     """What was opened for that run and has no answer yet."""
     row = db.execute(
         f"SELECT {_COLUMNS} FROM cached_answers WHERE workflow = ? AND answer IS NULL", (workflow,)
@@ -89,7 +90,7 @@ def opened(db: sqlite3.Connection, workflow: str) -> Entry | None:
     return None if row is None else _entry(row)
 
 
-def admit(db: sqlite3.Connection, entry: Entry, answer: str, epochs: dict[str, int], cost: int) -> None:
+def admit(db: Connection, entry: Entry, answer: str, epochs: dict[str, int], cost: int) -> None:
     """The run's answer may be given again; it takes the place of an older one to the same request."""
     db.execute(
         "DELETE FROM cached_answers WHERE part = ? AND request = ? AND answer IS NOT NULL AND at <= ?",
@@ -101,22 +102,22 @@ def admit(db: sqlite3.Connection, entry: Entry, answer: str, epochs: dict[str, i
     )
 
 
-def drop(db: sqlite3.Connection, workflow: str) -> None:
+def drop(db: Connection, workflow: str) -> None:
     """The answer of that run is not given again."""
     db.execute("DELETE FROM cached_answers WHERE workflow = ?", (workflow,))
 
 
-def of_request(db: sqlite3.Connection, part: str, request: str, after: int, at: int) -> list[Entry]:
+def of_request(db: Connection, part: str, request: str, after: int, at: int) -> list[Entry]:
     """Answers to the very same request from between `after` and now, the newest first."""
     return _found(db, "request", (part, request, after, at))
 
 
-def of_signature(db: sqlite3.Connection, part: str, signature: str, after: int, at: int) -> list[Entry]:
+def of_signature(db: Connection, part: str, signature: str, after: int, at: int) -> list[Entry]:
     """Answers to requests that the guards call the same from between `after` and now, the newest first."""
     return _found(db, "signature", (part, signature, after, at))
 
 
-def note_hit(db: sqlite3.Connection, hit: Hit) -> None:
+def note_hit(db: Connection, hit: Hit) -> None:
     """An answer was given again, or is to be audited."""
     db.execute(
         "INSERT INTO cache_hits VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?) ON CONFLICT DO NOTHING",
@@ -124,7 +125,7 @@ def note_hit(db: sqlite3.Connection, hit: Hit) -> None:
     )
 
 
-def hit_of(db: sqlite3.Connection, workflow: str) -> Hit | None:
+def hit_of(db: Connection, workflow: str) -> Hit | None:
     """What was given again in that run."""
     row = db.execute(
         "SELECT workflow, tenant, agent, rule, tier, source, audited, at FROM cache_hits WHERE workflow = ?",
@@ -133,12 +134,12 @@ def hit_of(db: sqlite3.Connection, workflow: str) -> Hit | None:
     return None if row is None else Hit(*row)
 
 
-def note_audit(db: sqlite3.Connection, workflow: str, agreed: bool) -> None:
+def note_audit(db: Connection, workflow: str, agreed: bool) -> None:
     """Claude gave the same answer, or another."""
     db.execute("UPDATE cache_hits SET agreed = ? WHERE workflow = ? AND audited = 1", (int(agreed), workflow))
 
 
-def audits(db: sqlite3.Connection, who: tuple[str, str], rule: str) -> tuple[int, int]:
+def audits(db: Connection, who: tuple[str, str], rule: str) -> tuple[int, int]:
     """How many hits of a rule of `who` (tenant, agent) were audited since it was last opened, and how many were wrong."""
     row = db.execute(
         "SELECT count(*), coalesce(sum(1 - agreed), 0) FROM cache_hits WHERE tenant = ?1 AND agent = ?2 AND rule = ?3"
@@ -149,7 +150,7 @@ def audits(db: sqlite3.Connection, who: tuple[str, str], rule: str) -> tuple[int
     return row[0], row[1]
 
 
-def close_rule(db: sqlite3.Connection, who: tuple[str, str], rule: str, why: str, at: int) -> None:
+def close_rule(db: Connection, who: tuple[str, str], rule: str, why: str, at: int) -> None:
     """The rule gives nothing to anybody any more, until somebody opens it again."""
     db.execute(
         "INSERT INTO closed_rules (tenant, agent, rule, why, at, closed) VALUES (?, ?, ?, ?, ?, 1)"
@@ -158,7 +159,7 @@ def close_rule(db: sqlite3.Connection, who: tuple[str, str], rule: str, why: str
     )
 
 
-def reopen_rule(db: sqlite3.Connection, who: tuple[str, str], rule: str, at: int) -> None:
+def reopen_rule(db: Connection, who: tuple[str, str], rule: str, at: int) -> None:
     """A closed rule gives answers again, audited anew."""
     db.execute(
         "UPDATE closed_rules SET closed = 0, reopened_at = ? WHERE tenant = ? AND agent = ? AND rule = ? AND closed = 1",
@@ -166,7 +167,7 @@ def reopen_rule(db: sqlite3.Connection, who: tuple[str, str], rule: str, at: int
     )
 
 
-def closed(db: sqlite3.Connection, who: tuple[str, str]) -> set[str]:
+def closed(db: Connection, who: tuple[str, str]) -> set[str]:
     """The rules of `who` that are closed."""
     rows = db.execute("SELECT rule FROM closed_rules WHERE tenant = ? AND agent = ? AND closed = 1", who)
     return {row[0] for row in rows}
@@ -185,7 +186,7 @@ class RuleAccount:
     closed: str  # why; empty while it is open
 
 
-def rule_accounts(db: sqlite3.Connection, tenant: str | None = None) -> list[RuleAccount]:
+def rule_accounts(db: Connection, tenant: str | None = None) -> list[RuleAccount]:
     """Every rule that ever had something to give, by tenant and agent."""
     rows = db.execute(
         "SELECT h.tenant, h.agent, h.rule, count(*) - sum(h.audited), count(h.agreed), coalesce(sum(1 - h.agreed), 0),"
@@ -197,7 +198,7 @@ def rule_accounts(db: sqlite3.Connection, tenant: str | None = None) -> list[Rul
     return [RuleAccount(*row) for row in rows]
 
 
-def _found(db: sqlite3.Connection, column: str, asked: tuple[str, str, int, int]) -> list[Entry]:
+def _found(db: Connection, column: str, asked: tuple[str, str, int, int]) -> list[Entry]:
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM cached_answers WHERE part = ? AND {column} = ? AND answer IS NOT NULL AND at > ? AND at <= ?"
         f" ORDER BY at DESC LIMIT {CANDIDATES}",
@@ -206,6 +207,6 @@ def _found(db: sqlite3.Connection, column: str, asked: tuple[str, str, int, int]
     return [_entry(row) for row in rows]
 
 
-def _entry(row: sqlite3.Row) -> Entry:
+def _entry(row: Row) -> Entry:
     told = dict(row)
     return Entry(**{**told, "epochs": json.loads(told["epochs"])})

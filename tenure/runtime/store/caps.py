@@ -6,12 +6,12 @@ what people added to the one before went with it.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tenure.optimize.budget import Scope
+from tenure.runtime.store.connection import Connection
 
 Capped: TypeAlias = Literal["tenant/day", "tenant/month"]
 
@@ -35,7 +35,7 @@ class Cap:
     set_at: int
 
 
-def put(db: sqlite3.Connection, tenant: str, scope: Capped, amount: int | None, by: str, at: int) -> None:
+def put(db: Connection, tenant: str, scope: Capped, amount: int | None, by: str, at: int) -> None:
     """Cap what the tenant may spend from now on; None: lift its cap. The same amount again is the same cap."""
     stands = _standing(db, tenant).get(scope)
     if stands is not None and stands.amount == amount:
@@ -51,7 +51,7 @@ def put(db: sqlite3.Connection, tenant: str, scope: Capped, amount: int | None, 
         )
 
 
-def bound(db: sqlite3.Connection, scopes: Iterable[Scope]) -> list[Scope]:
+def bound(db: Connection, scopes: Iterable[Scope]) -> list[Scope]:
     """The scopes as their budgets bound them and, after each that an operator bounds as well, the same with that cap."""
     known: dict[str, dict[str, Cap]] = {}
     found: list[Scope] = []
@@ -67,7 +67,7 @@ def bound(db: sqlite3.Connection, scopes: Iterable[Scope]) -> list[Scope]:
     return found
 
 
-def in_force(db: sqlite3.Connection) -> list[Cap]:
+def in_force(db: Connection) -> list[Cap]:
     """Every cap that is not lifted, by tenant, that of the day first."""
     rows = db.execute(
         "SELECT id, tenant, scope, amount, by, set_at FROM caps WHERE lifted_at IS NULL ORDER BY tenant, scope"
@@ -75,7 +75,7 @@ def in_force(db: sqlite3.Connection) -> list[Cap]:
     return [Cap(*row) for row in rows]
 
 
-def _standing(db: sqlite3.Connection, tenant: str) -> dict[str, Cap]:
+def _standing(db: Connection, tenant: str) -> dict[str, Cap]:
     rows = db.execute(
         "SELECT id, tenant, scope, amount, by, set_at FROM caps WHERE tenant = ? AND lifted_at IS NULL", (tenant,)
     )

@@ -6,12 +6,13 @@ nobody settled in time is spend: the call may have been made. It counts in the p
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 from tenure.optimize.budget import Scope, Spender, fits
 from tenure.runtime.store import caps
+from tenure.runtime.store.connection import Connection
 from tenure.runtime.store.runs import RunRow
 from tenure.turn import Served, Usage
 
@@ -93,7 +94,7 @@ class Settled:
     at: int
 
 
-def total(db: sqlite3.Connection, scope: Scope) -> Total:
+def total(db: Connection, scope: Scope) -> Total:
     """What there is of a scope now. What people added to an operator's cap is apart from what they added to the agents' budgets."""
     row = db.execute(
         "SELECT spent, held, raised FROM totals WHERE scope = ? AND subject = ? AND period = ?",
@@ -103,7 +104,7 @@ def total(db: sqlite3.Connection, scope: Scope) -> Total:
     return replace(found, raised=_added(db, scope)) if scope.operator else found
 
 
-def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short | None:
+def hold(db: Connection, call: Call, scopes: Sequence[Scope]) -> Short | None:
     """Hold what the call may cost in all of its scopes, or say in which it does not fit: the one that is spent before others.
 
     The same key again is the same hold, as long as it is one: a call that was settled is not made again under it. What nobody
@@ -127,20 +128,20 @@ def hold(db: sqlite3.Connection, call: Call, scopes: Sequence[Scope]) -> Short |
         db.execute("INSERT INTO charge_scopes VALUES (?, ?, ?, ?)", (call.key, scope.name, scope.subject, scope.period))
         db.execute(
             "INSERT INTO totals (scope, subject, period, held) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET held = held + excluded.held",
+            " ON CONFLICT (scope, subject, period) DO UPDATE SET held = totals.held + excluded.held",
             (scope.name, scope.subject, scope.period, call.held),
         )
     return None
 
 
-def short_of(db: sqlite3.Connection, scopes: Sequence[Scope], amount: int) -> Short | None:
+def short_of(db: Connection, scopes: Sequence[Scope], amount: int) -> Short | None:
     """In which of the scopes so much does not fit now, by its budget or its operator's cap: one that is spent before one that
     others hold."""
     found = [short for scope in caps.bound(db, scopes) if (short := _short(db, scope, amount)) is not None]
     return next((short for short in found if short.fit == "spent"), found[0] if found else None)
 
 
-def settle(db: sqlite3.Connection, key: str, told: Settled) -> None:
+def settle(db: Connection, key: str, told: Settled) -> None:
     """What the call has cost, once: a second time, or after its hold has become spend, nothing happens."""
     used = told.usage
     done = db.execute(
@@ -160,13 +161,13 @@ class Swept:
     at: int
 
 
-def is_any_expired(db: sqlite3.Connection, at: int) -> bool:
+def is_any_expired(db: Connection, at: int) -> bool:
     """Whether `sweep` would find something to do."""
     found = db.execute("SELECT 1 FROM charges WHERE outcome = 'held' AND expires_at <= ? LIMIT 1", (at,))
     return found.fetchone() is not None
 
 
-def sweep(db: sqlite3.Connection, at: int) -> list[Swept]:
+def sweep(db: Connection, at: int) -> list[Swept]:
     """Holds that nobody settled in time become spend, in full: their calls may have been made."""
     swept: list[Swept] = []
     for row in db.execute(
@@ -184,7 +185,7 @@ def sweep(db: sqlite3.Connection, at: int) -> list[Swept]:
     return swept
 
 
-def release(db: sqlite3.Connection, key: str, at: int) -> None:
+def release(db: Connection, key: str, at: int) -> None:
     """The call was certainly not made: nothing of its hold is spent."""
     done = db.execute(
         "UPDATE charges SET outcome = 'settled', settled_at = ? WHERE key = ? AND outcome = 'held'", (at, key)
@@ -193,7 +194,7 @@ def release(db: sqlite3.Connection, key: str, at: int) -> None:
         _spend(db, key, 0)
 
 
-def refuse(db: sqlite3.Connection, call: Call) -> None:
+def refuse(db: Connection, call: Call) -> None:
     """The call does not fit a budget, and is not made."""
     db.execute(
         "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, settled_at,"
@@ -205,7 +206,7 @@ def refuse(db: sqlite3.Connection, call: Call) -> None:
     )  # fmt: skip
 
 
-def keep_hit(db: sqlite3.Connection, run: RunRow, model: str, served: Served, prices: str, at: int) -> None:
+def keep_hit(db: Connection, run: RunRow, model: str, served: Served, prices: str, at: int) -> None:
     """A run was answered without Claude: it cost nothing, and stands beside the calls that did."""
     db.execute(
         "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, uncached, at, expires_at,"
@@ -217,17 +218,16 @@ def keep_hit(db: sqlite3.Connection, run: RunRow, model: str, served: Served, pr
     )  # fmt: skip
 
 
-def usual(db: sqlite3.Connection, tenant: str, agent: str) -> int:
+def usual(db: Connection, tenant: str, agent: str) -> int:
     """What the agent's last runs that cost anything have cost on average, 0 where there were none."""
-    row = db.execute(
-        "SELECT coalesce(sum(cost) / count(*), 0) FROM (SELECT cost FROM runs WHERE agent = ? AND tenant = ? AND cost > 0"
-        f" ORDER BY finished_at DESC LIMIT {USUAL})",
+    rows = db.execute(
+        f"SELECT cost FROM runs WHERE agent = ? AND tenant = ? AND cost > 0 ORDER BY finished_at DESC LIMIT {USUAL}",
         (agent, tenant),
-    ).fetchone()
-    return row[0]
+    ).fetchall()
+    return sum(row[0] for row in rows) // max(len(rows), 1)
 
 
-def raise_cap(db: sqlite3.Connection, request: str, scope: Scope, amount: int, principal: str, at: int) -> None:
+def raise_cap(db: Connection, request: str, scope: Scope, amount: int, principal: str, at: int) -> None:
     """People have raised the cap of a scope by so much for its period; one request raises it once.
 
     What was added to an operator's cap counts as long as that very cap is in force, and in no budget of an agent.
@@ -240,12 +240,12 @@ def raise_cap(db: sqlite3.Connection, request: str, scope: Scope, amount: int, p
     if done.rowcount and not scope.operator:
         db.execute(
             "INSERT INTO totals (scope, subject, period, raised) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET raised = raised + excluded.raised",
+            " ON CONFLICT (scope, subject, period) DO UPDATE SET raised = totals.raised + excluded.raised",
             (scope.name, scope.subject, scope.period, amount),
         )
 
 
-def tokens_at(db: sqlite3.Connection, workflow: str, seq: int) -> dict[str, int]:
+def tokens_at(db: Connection, workflow: str, seq: int) -> dict[str, int]:
     """How many tokens the call that made the turn at row `seq` had, prompt and answer, by the model that counted them."""
     rows = db.execute(
         "SELECT model, input + output + cache_read + cache_write FROM charges WHERE workflow = ? AND seq = ?"
@@ -255,21 +255,21 @@ def tokens_at(db: sqlite3.Connection, workflow: str, seq: int) -> dict[str, int]
     return {row[0]: row[1] for row in rows}
 
 
-def _short(db: sqlite3.Connection, scope: Scope, amount: int) -> Short | None:
+def _short(db: Connection, scope: Scope, amount: int) -> Short | None:
     found = total(db, scope)
     cap = None if scope.cap is None else scope.cap + found.raised
     fit = fits(cap, found.spent, found.held, amount)
     return None if fit == "fits" else Short(scope, found, fit, amount)
 
 
-def _added(db: sqlite3.Connection, scope: Scope) -> int:
+def _added(db: Connection, scope: Scope) -> int:
     found = db.execute(
         "SELECT coalesce(sum(amount), 0) FROM raises WHERE cap = ? AND period = ?", (scope.operator, scope.period)
     )
     return found.fetchone()[0]
 
 
-def _spend(db: sqlite3.Connection, key: str, cost: int) -> None:
+def _spend(db: Connection, key: str, cost: int) -> None:
     """Turn the hold of a charge into spend, in every scope it was held in."""
     (held,) = db.execute("SELECT held FROM charges WHERE key = ?", (key,)).fetchone()
     db.execute(
@@ -279,7 +279,7 @@ def _spend(db: sqlite3.Connection, key: str, cost: int) -> None:
     )
 
 
-BY = {"agent": "agent", "tenant": "tenant", "model": "model", "tier": "tier", "day": "date(at / 1000, 'unixepoch')"}
+BY = {"agent": "agent", "tenant": "tenant", "model": "model", "tier": "tier", "day": "at / 86400000"}  # days since 1970
 
 
 @dataclass(frozen=True)
@@ -327,13 +327,13 @@ SUMS = (
 )
 
 
-def of_run(db: sqlite3.Connection, workflow: str) -> Account | None:
+def of_run(db: Connection, workflow: str) -> Account | None:
     """What the calls of one run came to; None where the store knows of none."""
     row = db.execute(f"SELECT agent, {SUMS} FROM charges WHERE workflow = ? GROUP BY agent", (workflow,)).fetchone()
     return None if row is None else Account(*row)
 
 
-def accounts(db: sqlite3.Connection, by: str, since: int, tenant: str | None = None) -> list[Account]:
+def accounts(db: Connection, by: str, since: int, tenant: str | None = None) -> list[Account]:
     """What calls since then (milliseconds) came to, by one of `BY`, the dearest first; days in their order."""
     rows = db.execute(
         f"SELECT {BY[by]} AS name, {SUMS} FROM charges"
@@ -341,4 +341,8 @@ def accounts(db: sqlite3.Connection, by: str, since: int, tenant: str | None = N
         f" ORDER BY {'name' if by == 'day' else 'sum(cost) DESC, name'}",
         (since, tenant),
     )
-    return [Account(*row) for row in rows]
+    return [Account(_day(row[0]) if by == "day" else row[0], *row[1:]) for row in map(tuple, rows)]
+
+
+def _day(number: int) -> str:
+    return str(date(1970, 1, 1) + timedelta(days=number))

@@ -7,9 +7,12 @@ was started, and a person's word counts for one generation only.
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
+
+from tenure.runtime.store.connection import Connection, Row
+from tenure.wire import JsonObject
 
 DDL = (
     """CREATE TABLE effects (
@@ -79,14 +82,14 @@ class Exhausted:
 Begun: TypeAlias = Go | Stored | InDoubt | Happened | Exhausted
 
 
-def begin(db: sqlite3.Connection, start: Start) -> Begun:
+def begin(db: Connection, start: Start) -> Begun:
     """Commit the intent, or say why the tool must not run now."""
     begun = foresee(db, start)
     if isinstance(begun, Go):
         db.execute(
             "INSERT INTO effects (key, workflow, seq, tool, digest, status, token, generation, started_at, policy, fence,"
-            " request) VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET status = 'intent',"
-            " token = excluded.token, generation = generation + 1, started_at = excluded.started_at,"
+            " request) VALUES (?, ?, ?, ?, ?, 'intent', ?, 1, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET status = 'intent',"
+            " token = excluded.token, generation = effects.generation + 1, started_at = excluded.started_at,"
             " policy = excluded.policy, fence = excluded.fence, request = excluded.request",
             (
                 start.key, start.workflow, start.seq, start.tool, start.digest, start.token, start.at, start.policy,
@@ -96,7 +99,7 @@ def begin(db: sqlite3.Connection, start: Start) -> Begun:
     return begun
 
 
-def foresee(db: sqlite3.Connection, start: Start) -> Begun:
+def foresee(db: Connection, start: Start) -> Begun:
     """What `begin` would say; nothing is written."""
     row = db.execute(
         "SELECT status, result, generation, started_at FROM effects WHERE key = ?", (start.key,)
@@ -113,7 +116,7 @@ def foresee(db: sqlite3.Connection, start: Start) -> Begun:
     return Go() if start.idempotent or told == "did-not" else InDoubt(row["generation"], row["started_at"])
 
 
-def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "raised"], result: str, at: int) -> bool:
+def end(db: Connection, key: str, token: str, status: Literal["done", "raised"], result: str, at: int) -> bool:
     """Record what the start of `token` came to; False when it is no longer that attempt's to say."""
     moved = db.execute(
         "UPDATE effects SET status = ?, result = ?, ended_at = ? WHERE key = ? AND token = ? AND status = 'intent'",
@@ -122,16 +125,14 @@ def end(db: sqlite3.Connection, key: str, token: str, status: Literal["done", "r
     return moved.rowcount == 1
 
 
-def withdraw(db: sqlite3.Connection, key: str, token: str) -> None:
+def withdraw(db: Connection, key: str, token: str) -> None:
     """The start of `token` did nothing, by its tool's own word: the next one is no second one."""
     db.execute(
         "UPDATE effects SET status = 'withdrawn' WHERE key = ? AND token = ? AND status = 'intent'", (key, token)
     )
 
 
-def settle(
-    db: sqlite3.Connection, key: str, generation: int, status: Literal["done", "raised"], result: str, at: int
-) -> bool:
+def settle(db: Connection, key: str, generation: int, status: Literal["done", "raised"], result: str, at: int) -> bool:
     """Record what start number `generation` came to by another's word than its own: a person's, or for want of any."""
     moved = db.execute(
         "UPDATE effects SET status = ?, result = ?, ended_at = ? WHERE key = ? AND generation = ? AND status = 'intent'",
@@ -140,16 +141,24 @@ def settle(
     return moved.rowcount == 1
 
 
-def of_run(db: sqlite3.Connection, workflow: str) -> list[sqlite3.Row]:
+def of_run(db: Connection, workflow: str) -> list[Row]:
     """Every effect of a run, in order."""
     return db.execute("SELECT * FROM effects WHERE workflow = ? ORDER BY seq", (workflow,)).fetchall()
 
 
-def failed(db: sqlite3.Connection, workflow: str) -> list[str]:
+def failed(db: Connection, workflow: str) -> list[str]:
     """The tools of a run whose effect failed: nobody knows what it did, or it says itself that it did not succeed."""
     rows = db.execute(
-        "SELECT DISTINCT tool FROM effects WHERE workflow = ? AND (status = 'raised' OR (status = 'done'"
-        " AND json_extract(result, '$.ok') = 0 AND json_extract(result, '$.value.success') = 0)) ORDER BY tool",
+        "SELECT tool, status, result FROM effects WHERE workflow = ? AND status IN ('raised', 'done') ORDER BY tool",
         (workflow,),
     )
-    return [row[0] for row in rows]
+    return list(dict.fromkeys(row[0] for row in rows if row[1] == "raised" or _says_it_failed(row[2])))
+
+
+def _says_it_failed(result: str) -> bool:
+    try:
+        told = cast(JsonObject, json.loads(result))
+        value = told.get("value")
+        return told.get("ok") == 0 and isinstance(value, dict) and cast(JsonObject, value).get("success") == 0
+    except (ValueError, AttributeError):
+        return True  # somebody has written something else there: nobody knows what it did

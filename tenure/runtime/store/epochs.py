@@ -7,9 +7,9 @@ is a sum of counters that only grow, one for each pattern that was ever named, s
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
+from tenure.runtime.store.connection import Connection
 from tenure.trust.pattern import matches
 
 DDL = (
@@ -23,7 +23,7 @@ DDL = (
 SWEPT = 20  # rows that one transaction deletes
 
 
-def begin(db: sqlite3.Connection, tenant: str, write: str, patterns: Iterable[str], at: int, until: int) -> None:
+def begin(db: Connection, tenant: str, write: str, patterns: Iterable[str], at: int, until: int) -> None:
     """A write that makes stale what `patterns` name is under way, until it ends: after `until` it has no effect any more."""
     named = sorted(set(patterns))
     bump(db, tenant, named)
@@ -40,14 +40,14 @@ def begin(db: sqlite3.Connection, tenant: str, write: str, patterns: Iterable[st
     )
 
 
-def end(db: sqlite3.Connection, tenant: str, write: str, patterns: Iterable[str]) -> None:
+def end(db: Connection, tenant: str, write: str, patterns: Iterable[str]) -> None:
     """The write is over, whatever came of it. It need not have begun here: of one in doubt somebody has said what it did."""
     # Moved as well: by a clock that was set ahead the write may have counted as over, and reads as made after it.
     bump(db, tenant, patterns)
     db.execute("DELETE FROM data_writes WHERE tenant = ? AND write = ?", (tenant, write))
 
 
-def bump(db: sqlite3.Connection, tenant: str, patterns: Iterable[str]) -> None:
+def bump(db: Connection, tenant: str, patterns: Iterable[str]) -> None:
     """What tools of these patterns read has changed."""
     for pattern in sorted(set(patterns)):  # in one order for all: two that name the same must not wait for each other
         db.execute(
@@ -57,12 +57,12 @@ def bump(db: sqlite3.Connection, tenant: str, patterns: Iterable[str]) -> None:
         )
 
 
-def of_tool(db: sqlite3.Connection, tenant: str, tool: str, at: int) -> int | None:
+def of_tool(db: Connection, tenant: str, tool: str, at: int) -> int | None:
     """A number that every change which names the tool moves; None while a write is under way."""
     return of_tools(db, tenant, [tool], at).get(tool)
 
 
-def of_tools(db: sqlite3.Connection, tenant: str, tools: Iterable[str], at: int) -> dict[str, int]:
+def of_tools(db: Connection, tenant: str, tools: Iterable[str], at: int) -> dict[str, int]:
     """The numbers of these tools, without those that a write under way names."""
     # The counters first: a write that begins between the two statements is then seen by the second.
     changes = db.execute("SELECT pattern, number FROM data_changes WHERE tenant = ?", (tenant,)).fetchall()

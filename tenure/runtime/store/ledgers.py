@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass
 
 from tenure.runtime.store import restrictions
+from tenure.runtime.store.connection import Connection, Row
 from tenure.trust.ledger import Change, Ledger
 from tenure.trust.ledger import level_for as trusted
 from tenure.trust.restrictions import Standing
@@ -36,13 +36,13 @@ class Kept:
     at: int
 
 
-def get(db: sqlite3.Connection, tenant: str, agent: str) -> Kept | None:
+def get(db: Connection, tenant: str, agent: str) -> Kept | None:
     """The ledger of an agent of a tenant, if it has one."""
     row = db.execute("SELECT * FROM ledgers WHERE tenant = ? AND agent = ?", (tenant, agent)).fetchone()
     return None if row is None else _kept(row)
 
 
-def level(db: sqlite3.Connection, tenant: str, agent: str) -> tuple[int, str] | None:
+def level(db: Connection, tenant: str, agent: str) -> tuple[int, str] | None:
     """The level, and the fingerprint it was earned under."""
     row = db.execute(
         "SELECT level, fingerprint FROM ledgers WHERE tenant = ? AND agent = ?", (tenant, agent)
@@ -50,7 +50,7 @@ def level(db: sqlite3.Connection, tenant: str, agent: str) -> tuple[int, str] | 
     return None if row is None else (row[0], row[1])
 
 
-def standing(db: sqlite3.Connection, tenant: str, agent: str) -> Standing:
+def standing(db: Connection, tenant: str, agent: str) -> Standing:
     """What is restricted for this agent of this tenant now; a level that fell is a cap for the runs that are under way."""
     held, found = restrictions.standing(db, tenant, agent), level(db, tenant, agent)
     if found is None or found[0] >= held.cap or not held.fence:
@@ -58,18 +58,18 @@ def standing(db: sqlite3.Connection, tenant: str, agent: str) -> Standing:
     return held.model_copy(update={"cap": found[0]})
 
 
-def level_for(db: sqlite3.Connection, tenant: str, agent: str, fingerprint: str, initial: int) -> int:
+def level_for(db: Connection, tenant: str, agent: str, fingerprint: str, initial: int) -> int:
     """The level of a run of that build: an agent without a ledger has the initial one."""
     found = level(db, tenant, agent)
     return initial if found is None else trusted(*found, fingerprint, initial)
 
 
-def of_agent(db: sqlite3.Connection, agent: str) -> list[Kept]:
+def of_agent(db: Connection, agent: str) -> list[Kept]:
     """The ledgers of an agent, one for each tenant."""
     return [_kept(row) for row in db.execute("SELECT * FROM ledgers WHERE agent = ? ORDER BY tenant", (agent,))]
 
 
-def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_to: int, at: int) -> list[Change]:
+def keep(db: Connection, tenant: str, agent: str, ledger: Ledger, read_to: int, at: int) -> list[Change]:
     """The ledger stands so now, unless a later one stands that gives no more; its changes are added to those before, once.
 
     Returns the changes that were not known.
@@ -77,7 +77,7 @@ def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_t
     new = [change for change in ledger.changes if _add(db, tenant, agent, change)]
     body = ledger.model_copy(update={"changes": []}).model_dump_json()
     db.execute(
-        "INSERT INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET level = excluded.level,"
+        "INSERT INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, agent) DO UPDATE SET level = excluded.level,"
         " fingerprint = excluded.fingerprint, epoch = excluded.epoch, read_to = excluded.read_to, body = excluded.body,"
         " at = excluded.at WHERE (excluded.epoch, excluded.read_to) >= (ledgers.epoch, ledgers.read_to)"
         " OR excluded.level < ledgers.level",
@@ -86,7 +86,7 @@ def keep(db: sqlite3.Connection, tenant: str, agent: str, ledger: Ledger, read_t
     return new
 
 
-def changes(db: sqlite3.Connection, tenant: str, agent: str) -> list[Change]:
+def changes(db: Connection, tenant: str, agent: str) -> list[Change]:
     """Every change of the level, and every proposal that came to nothing, the oldest first."""
     rows = db.execute("SELECT * FROM level_changes WHERE tenant = ? AND agent = ? ORDER BY id", (tenant, agent))
     return [
@@ -103,11 +103,11 @@ def changes(db: sqlite3.Connection, tenant: str, agent: str) -> list[Change]:
     ]
 
 
-def _add(db: sqlite3.Connection, tenant: str, agent: str, change: Change) -> bool:
+def _add(db: Connection, tenant: str, agent: str, change: Change) -> bool:
     name = f"{tenant}:{agent}:{change.epoch}:{change.asked}:{change.kind}"  # without a time: what is told again is the same
     done = db.execute(
-        "INSERT OR IGNORE INTO level_changes (tenant, agent, at, kind, before, after, why, by, fingerprint, name)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO level_changes (tenant, agent, at, kind, before, after, why, by, fingerprint, name)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             tenant, agent, change.at, change.kind, change.before, change.after, change.why, json.dumps(change.by),
             change.fingerprint, name,
@@ -116,6 +116,6 @@ def _add(db: sqlite3.Connection, tenant: str, agent: str, change: Change) -> boo
     return done.rowcount == 1
 
 
-def _kept(row: sqlite3.Row) -> Kept:
+def _kept(row: Row) -> Kept:
     body = Ledger.model_validate_json(row["body"])
     return Kept(row["tenant"], row["agent"], row["level"], row["fingerprint"], row["read_to"], body, row["at"])

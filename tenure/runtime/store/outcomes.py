@@ -5,9 +5,10 @@ Rules of this file: rows are only added. A run enters once when it ends, and onc
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import Literal
+
+from tenure.runtime.store.connection import Connection
 
 DDL = (
     """CREATE TABLE outcomes (
@@ -37,18 +38,18 @@ class OutcomeRow:
     at: int
 
 
-def finished(db: sqlite3.Connection, who: tuple[str, str], workflow: str, at: int) -> bool:
+def finished(db: Connection, who: tuple[str, str], workflow: str, at: int) -> bool:
     """A run of `who` (tenant, agent) ended; False when that was known."""
     done = db.execute(
-        "INSERT OR IGNORE INTO outcomes (tenant, agent, workflow, kind, good, source, note, place, at)"
-        " VALUES (?, ?, ?, 'finished', 0, '', '', ?, ?)",
+        "INSERT INTO outcomes (tenant, agent, workflow, kind, good, source, note, place, at)"
+        " VALUES (?, ?, ?, 'finished', 0, '', '', ?, ?) ON CONFLICT DO NOTHING",
         (*who, workflow, places(db, who) + 1, at),
     )
     return done.rowcount == 1
 
 
 def judged(
-    db: sqlite3.Connection, who: tuple[str, str], workflow: str, source: str, good: bool, severe: bool, note: str, at: int
+    db: Connection, who: tuple[str, str], workflow: str, source: str, good: bool, severe: bool, note: str, at: int
 ) -> None:  # fmt: skip
     """Somebody said something of a run that has ended."""
     db.execute(
@@ -58,7 +59,7 @@ def judged(
     )
 
 
-def after(db: sqlite3.Connection, who: tuple[str, str], seq: int, most: int) -> list[OutcomeRow]:
+def after(db: Connection, who: tuple[str, str], seq: int, most: int) -> list[OutcomeRow]:
     """The next outcomes of `who` after number `seq`, in order."""
     rows = db.execute(
         "SELECT seq, workflow, kind, good, source, note, place, at FROM outcomes"
@@ -68,7 +69,7 @@ def after(db: sqlite3.Connection, who: tuple[str, str], seq: int, most: int) -> 
     return [OutcomeRow(row[0], row[1], row[2], bool(row[3]), row[4], row[5], row[6], row[7]) for row in rows]
 
 
-def places(db: sqlite3.Connection, who: tuple[str, str]) -> int:
+def places(db: Connection, who: tuple[str, str]) -> int:
     """How many runs of `who` have finished."""
     row = db.execute(
         "SELECT place FROM outcomes WHERE tenant = ? AND agent = ? AND kind = 'finished' ORDER BY seq DESC LIMIT 1", who
@@ -76,28 +77,28 @@ def places(db: sqlite3.Connection, who: tuple[str, str]) -> int:
     return row[0] if row else 0
 
 
-def is_of_the_agent(db: sqlite3.Connection, workflow: str) -> bool:
+def is_of_the_agent(db: Connection, workflow: str) -> bool:
     """Whether the run is one that its agent is judged by: others were cancelled, or ended by an outage."""
     found = db.execute("SELECT 1 FROM outcomes WHERE workflow = ? AND kind = 'finished'", (workflow,))
     return found.fetchone() is not None
 
 
-def last(db: sqlite3.Connection) -> int:
+def last(db: Connection) -> int:
     """The number of the newest outcome of all."""
     return db.execute("SELECT coalesce(max(seq), 0) FROM outcomes").fetchone()[0]
 
 
-def take_nudge(db: sqlite3.Connection, who: tuple[str, str], at: int) -> bool:
+def take_nudge(db: Connection, who: tuple[str, str], at: int) -> bool:
     """Whether the ledger of `who` should be told now; at most every ten seconds."""
     done = db.execute(
-        "INSERT INTO nudges VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at WHERE nudges.at <= excluded.at - ?"
-        " OR nudges.at > excluded.at",  # the clock went back
+        "INSERT INTO nudges VALUES (?, ?, ?) ON CONFLICT (tenant, agent) DO UPDATE SET at = excluded.at"
+        " WHERE nudges.at <= excluded.at - ? OR nudges.at > excluded.at",  # the clock went back
         (*who, at, EVERY_MS),
     )
     return done.rowcount == 1
 
 
-def unread(db: sqlite3.Connection, names: list[str], before: int) -> list[tuple[str, str]]:
+def unread(db: Connection, names: list[str], before: int) -> list[tuple[str, str]]:
     """Whose ledgers (tenant, agent) were last told before that time and have something to read: a word of it may have been lost."""
     marks = ", ".join("?" * len(names))
     rows = db.execute(
@@ -109,6 +110,6 @@ def unread(db: sqlite3.Connection, names: list[str], before: int) -> list[tuple[
     return [(row[0], row[1]) for row in rows]
 
 
-def drop_nudge(db: sqlite3.Connection, who: tuple[str, str]) -> None:
+def drop_nudge(db: Connection, who: tuple[str, str]) -> None:
     """The ledger was not told after all: it is due at once, and `unread` finds it."""
     db.execute("UPDATE nudges SET at = 0 WHERE tenant = ? AND agent = ?", who)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
+from tenure.runtime.store.connection import Connection, Row
 from tenure.trust.restrictions import EVERY, Restriction, Standing, fold
 
 DDL = (
@@ -28,7 +28,7 @@ class Restricted:
     set_at: int
 
 
-def restrict(db: sqlite3.Connection, who: tuple[str, str], restriction: Restriction, by: str, at: int) -> int:
+def restrict(db: Connection, who: tuple[str, str], restriction: Restriction, by: str, at: int) -> int:
     """Restrict `who` (tenant, agent; `*` for all) from now on; returns the fence it moves.
 
     What restricts `who` in the same way is lifted: what is in force is said once, for the reason that was given last.
@@ -45,7 +45,7 @@ def restrict(db: sqlite3.Connection, who: tuple[str, str], restriction: Restrict
     return row.fetchone()[0]
 
 
-def lift(db: sqlite3.Connection, who: tuple[str, str], kind: str | None, value: str | None, by: str, at: int) -> int:
+def lift(db: Connection, who: tuple[str, str], kind: str | None, value: str | None, by: str, at: int) -> int:
     """Lift what restricts exactly `who`: of one kind, with one value, or all of it; how many were lifted."""
     done = db.execute(
         "UPDATE restrictions SET lifted_at = ?, lifted_by = ? WHERE tenant = ? AND agent = ? AND lifted_at IS NULL"
@@ -55,7 +55,7 @@ def lift(db: sqlite3.Connection, who: tuple[str, str], kind: str | None, value: 
     return done.rowcount
 
 
-def standing(db: sqlite3.Connection, tenant: str, agent: str) -> Standing:
+def standing(db: Connection, tenant: str, agent: str) -> Standing:
     """What is restricted for this agent of this tenant now."""
     who = (tenant, EVERY, agent, EVERY)
     (fence,) = db.execute(
@@ -70,7 +70,7 @@ def standing(db: sqlite3.Connection, tenant: str, agent: str) -> Standing:
     return fold(fence, (_restriction(row) for row in rows))
 
 
-def in_force(db: sqlite3.Connection) -> list[Restricted]:
+def in_force(db: Connection) -> list[Restricted]:
     """Every restriction that is not lifted, in order."""
     rows = db.execute("SELECT * FROM restrictions WHERE lifted_at IS NULL ORDER BY epoch")
     return [
@@ -79,5 +79,5 @@ def in_force(db: sqlite3.Connection) -> list[Restricted]:
     ]
 
 
-def _restriction(row: sqlite3.Row) -> Restriction:
+def _restriction(row: Row) -> Restriction:
     return Restriction(kind=row["kind"], value=row["value"], reason=row["reason"])

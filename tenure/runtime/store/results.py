@@ -6,10 +6,10 @@ which its read began. Nothing is prolonged by being found; every transaction del
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
 from tenure.runtime.store import epochs
+from tenure.runtime.store.connection import Connection
 
 DDL = (
     """CREATE TABLE results (
@@ -50,7 +50,7 @@ class Sought:
     epoch: int | None
 
 
-def seek(db: sqlite3.Connection, read: Read, at: int) -> Found | Sought:
+def seek(db: Connection, read: Read, at: int) -> Found | Sought:
     """The result that a read which begins now would come to, as far as anybody has said; or that it must be made."""
     epoch = epochs.of_tool(db, read.tenant, read.tool, at)
     row = db.execute(
@@ -65,7 +65,7 @@ def seek(db: sqlite3.Connection, read: Read, at: int) -> Found | Sought:
     return Sought(read, at, epoch)
 
 
-def keep(db: sqlite3.Connection, sought: Sought, workflow: str, value: str, at: int) -> bool:
+def keep(db: Connection, sought: Sought, workflow: str, value: str, at: int) -> bool:
     """Keep what a read came to that is over now; False where a write that names it came between."""
     read = sought.read
     if sought.epoch is None or epochs.of_tool(db, read.tenant, read.tool, at) != sought.epoch:
@@ -80,7 +80,7 @@ def keep(db: sqlite3.Connection, sought: Sought, workflow: str, value: str, at: 
     return True
 
 
-def _sweep(db: sqlite3.Connection, tenant: str, at: int) -> None:
+def _sweep(db: Connection, tenant: str, at: int) -> None:
     """Delete some of what nobody can be answered from: what is over (of any tenant), from the future, or one too many."""
     for which, given in (
         ("until < ? ORDER BY until LIMIT ?", (at, SWEPT)),

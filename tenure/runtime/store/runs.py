@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass
 
 from tenure.run import Outcome, Record, RunRequest, Snapshot, Status
+from tenure.runtime.store.connection import Connection
 from tenure.wire import JsonObject
 
 DDL = (
@@ -57,13 +57,14 @@ class RunRow:
 
 
 def observe(
-    db: sqlite3.Connection, workflow: str, request: RunRequest, snapshot: Snapshot, at: int, first_run: str = ""
+    db: Connection, workflow: str, request: RunRequest, snapshot: Snapshot, at: int, first_run: str = ""
 ) -> None:
     """A run begins, or goes on under another fingerprint; a second attempt changes nothing."""
     db.execute(
         "INSERT INTO runs (workflow, tenant, agent, fingerprint, user, role, state, trace, status, started_at, first_run)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint,"
-        " first_run = CASE WHEN outcome IS NULL AND excluded.first_run <> '' THEN excluded.first_run ELSE first_run END",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?) ON CONFLICT (workflow) DO UPDATE SET"
+        " fingerprint = excluded.fingerprint, first_run = CASE WHEN runs.outcome IS NULL AND excluded.first_run <> ''"
+        " THEN excluded.first_run ELSE runs.first_run END",
         (
             workflow, request.tenant, request.agent, snapshot.fingerprint, request.user, request.role,
             json.dumps(request.state), json.dumps(request.trace), at, first_run,
@@ -71,7 +72,7 @@ def observe(
     )  # fmt: skip
 
 
-def earlier(db: sqlite3.Connection, workflow: str, first_run: str) -> Outcome | None:
+def earlier(db: Connection, workflow: str, first_run: str) -> Outcome | None:
     """How an earlier run of the same id ended, which Temporal has forgotten; None when this one is the only one."""
     row = db.execute(
         "SELECT outcome FROM runs WHERE workflow = ? AND first_run NOT IN (?, '') AND outcome IS NOT NULL",
@@ -80,13 +81,13 @@ def earlier(db: sqlite3.Connection, workflow: str, first_run: str) -> Outcome | 
     return None if row is None else Outcome.model_validate_json(row[0])
 
 
-def waiting(db: sqlite3.Connection, workflow: str, waits: bool) -> None:
+def waiting(db: Connection, workflow: str, waits: bool) -> None:
     """A run waits for a person, or goes on."""
     status = Status.WAITING if waits else Status.RUNNING
     db.execute("UPDATE runs SET status = ? WHERE workflow = ? AND finished_at IS NULL", (status, workflow))
 
 
-def waiting_now(db: sqlite3.Connection, tenant: str, agent: str) -> list[str]:
+def waiting_now(db: Connection, tenant: str, agent: str) -> list[str]:
     """The runs of an agent of a tenant (`*`: all of them) that wait for a person or for an operator."""
     rows = db.execute(
         "SELECT workflow FROM runs WHERE status = 'waiting' AND finished_at IS NULL AND (?1 = '*' OR tenant = ?1)"
@@ -96,13 +97,13 @@ def waiting_now(db: sqlite3.Connection, tenant: str, agent: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
+def finish(db: Connection, workflow: str, record: Record) -> None:
     """A run ended; a run that was refused before it was observed is kept as well. An earlier run of this id stands."""
     outcome = record.outcome
     db.execute(
-        "INSERT OR IGNORE INTO runs"
+        "INSERT INTO runs"
         " (workflow, tenant, agent, fingerprint, user, role, state, status, started_at, first_run)"
-        " VALUES (?, ?, ?, ?, ?, ?, '{}', 'running', ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, '{}', 'running', ?, ?) ON CONFLICT DO NOTHING",
         (
             workflow, record.tenant, record.agent, outcome.fingerprint, record.user, record.role, outcome.started_at,
             record.first_run,
@@ -119,31 +120,30 @@ def finish(db: sqlite3.Connection, workflow: str, record: Record) -> None:
     )  # fmt: skip
 
 
-def get(db: sqlite3.Connection, workflow: str) -> RunRow | None:
+def get(db: Connection, workflow: str) -> RunRow | None:
     """The run of that workflow id."""
     row = db.execute("SELECT * FROM runs WHERE workflow = ?", (workflow,)).fetchone()
     return None if row is None else RunRow(**row)
 
 
-def named(db: sqlite3.Connection, part: str) -> tuple[int, list[str]]:
-    """How many workflow ids begin with `part`, or without a colon in it have a last part that does, and the newest three.
-
-    Without a colon it holds no wildcard: the caller has looked.
-    """
-    fits = "substr(workflow, 1, length(?1)) = ?1" if ":" in part else "workflow GLOB '*:run:*:' || ?1 || '*'"
+def named(db: Connection, part: str) -> tuple[int, list[str]]:
+    """How many workflow ids begin with `part`, or without a colon in it have a last part that does, and the newest three."""
+    whole = "?1" if ":" in part else "tenant || ':run:' || agent || ':' || ?1"
     rows = db.execute(
-        f"SELECT workflow, count(*) OVER () FROM runs WHERE {fits} ORDER BY started_at DESC LIMIT 3", (part,)
+        f"SELECT workflow, count(*) OVER () FROM runs WHERE substr(workflow, 1, length({whole})) = {whole}"
+        " ORDER BY started_at DESC LIMIT 3",
+        (part,),
     ).fetchall()
     return rows[0][1] if rows else 0, [row[0] for row in rows]
 
 
-def tenants(db: sqlite3.Connection) -> list[str]:
+def tenants(db: Connection) -> list[str]:
     """Every tenant that ever had a run."""
     return [row[0] for row in db.execute("SELECT DISTINCT tenant FROM runs ORDER BY tenant")]
 
 
 def recent(
-    db: sqlite3.Connection, *, agent: str | None, tenant: str | None, status: str | None, since: int, limit: int
+    db: Connection, *, agent: str | None, tenant: str | None, status: str | None, since: int, limit: int
 ) -> list[RunRow]:
     """Runs that match, the newest first."""
     rows = db.execute(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tenure.errors import StoreMismatch, StoreUnavailable
 from tenure.runtime.store import (
@@ -27,6 +27,7 @@ from tenure.runtime.store import (
     uses,
     verdicts,
 )
+from tenure.runtime.store.connection import Connection
 
 VERSION = 1
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
@@ -56,32 +57,48 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 }
 
 
-def bring_up(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
-    """Create or migrate the schema. Raises StoreMismatch for a newer one, StoreUnavailable for an empty file to read."""
-    found = _version(connection)
+@dataclass(frozen=True)
+class Keeping:
+    """How a database begins a transaction and is `alone` in it, and keeps the version of the schema (0: there is none)."""
+
+    begin: str
+    found: Callable[[Connection], int]
+    keep: str
+    alone: str = ""
+
+
+# SQLite keeps a number in the head of the file for this.
+SQLITE = Keeping(
+    "BEGIN IMMEDIATE", lambda db: db.execute("PRAGMA user_version").fetchone()[0], "PRAGMA user_version={}"
+)
+
+
+def bring_up(connection: Connection, where: object, read_only: bool, keeping: Keeping = SQLITE) -> None:
+    """Create or migrate the schema. Raises StoreMismatch for a newer one, StoreUnavailable for an empty store to read."""
+    found = keeping.found(connection)
     if found > VERSION:
         raise StoreMismatch(
-            f"the store {path} has schema {found}, this Tenure knows {VERSION}: install the Tenure that wrote it or a newer one"
+            f"the store {where} has schema {found}, this Tenure knows {VERSION}: install the Tenure that wrote it or a newer one"
         )
     if found == VERSION:
         return
     if read_only:
         raise StoreUnavailable(
-            f"the store {path} has schema {found}, {VERSION} is needed: open it once without mode=ro"
+            f"the store {where} has schema {found}, {VERSION} is needed: open it once without mode=ro"
         )
-    connection.execute("BEGIN IMMEDIATE")
-    for version in range(_version(connection) + 1, VERSION + 1):  # again: another process may have migrated meanwhile
+    connection.execute(keeping.begin)
+    if keeping.alone:
+        connection.execute(keeping.alone)
+    for version in range(
+        keeping.found(connection) + 1, VERSION + 1
+    ):  # again: another process may have migrated meanwhile
         for statement in MIGRATIONS[version]:
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={version}")
-    connection.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),))
+        connection.execute(keeping.keep.format(version))
+    connection.execute("INSERT INTO meta VALUES ('store_id', ?) ON CONFLICT DO NOTHING", (secrets.token_hex(8),))
     connection.execute("COMMIT")
 
 
-def store_id(connection: sqlite3.Connection) -> str:
+def store_id(connection: Connection) -> str:
     """What tells this store from every other."""
     return connection.execute("SELECT value FROM meta WHERE key='store_id'").fetchone()[0]
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]

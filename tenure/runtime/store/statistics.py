@@ -6,11 +6,11 @@ Rules of this file: it only reads.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 
 from tenure.approvals.request import Request
+from tenure.runtime.store.connection import Connection
 from tenure.transcript import tool_calls
 
 RUNS_READ = 2_000  # of the newest runs the transcripts are read
@@ -35,7 +35,7 @@ class Used:
     calls: dict[str, int]
 
 
-def stops(db: sqlite3.Connection, tenant: str | None, agent: str, since: int) -> dict[str, int]:
+def stops(db: Connection, tenant: str | None, agent: str, since: int) -> dict[str, int]:
     """How many finished runs ended for which reason."""
     rows = db.execute(
         "SELECT stop_reason, count(*) FROM runs WHERE agent = ?1 AND (?2 IS NULL OR tenant = ?2) AND finished_at >= ?3"
@@ -45,18 +45,18 @@ def stops(db: sqlite3.Connection, tenant: str | None, agent: str, since: int) ->
     return {row[0]: row[1] for row in rows}
 
 
-def asked(db: sqlite3.Connection, tenant: str | None, agent: str, since: int) -> list[Asked]:
+def asked(db: Connection, tenant: str | None, agent: str, since: int) -> list[Asked]:
     """Every request about calls since then, the oldest first."""
     rows = db.execute(
-        "SELECT body, choice, principal, closed_at FROM requests WHERE kind = 'tool_call' AND opened_at >= ?3"
-        " AND json_extract(body, '$.agent') = ?1 AND (?2 IS NULL OR tenant = ?2) ORDER BY opened_at",
-        (agent, tenant, since),
+        "SELECT body, choice, principal, closed_at FROM requests WHERE kind = 'tool_call' AND opened_at >= ?2"
+        " AND (?1 IS NULL OR tenant = ?1) ORDER BY opened_at",
+        (tenant, since),
     )
-    found = [(Request.model_validate_json(row[0]), row) for row in rows]
+    found = [(Request.model_validate_json(row[0]), row) for row in rows if json.loads(row[0]).get("agent") == agent]
     return [Asked(request, row[1] or "", row[2] or "", (row[3] or 0) - request.opened_at) for request, row in found]
 
 
-def used(db: sqlite3.Connection, tenant: str | None, agent: str, since: int) -> Used:
+def used(db: Connection, tenant: str | None, agent: str, since: int) -> Used:
     """What the newest runs called, read from their transcripts."""
     runs = [
         row[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from tenure.runtime.store.connection import Connection
 from tenure.turn import Usage
 from tenure.wire import Wire
 
@@ -21,12 +20,15 @@ class Summary(Wire):
     usage: Usage
 
 
-def put(db: sqlite3.Connection, workflow: str, seq: int, head: str, made: Summary) -> None:
+def put(db: Connection, workflow: str, seq: int, head: str, made: Summary) -> None:
     """Keep the summary that was made for the turn in row `seq`, over the rows whose chain ends in `head`."""
-    db.execute("INSERT OR IGNORE INTO summaries VALUES (?, ?, ?, ?)", (workflow, seq, head, made.model_dump_json()))
+    db.execute(
+        "INSERT INTO summaries VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (workflow, seq, head, made.model_dump_json()),
+    )
 
 
-def standing(db: sqlite3.Connection, workflow: str, seq: int, head: str) -> Summary | None:
+def standing(db: Connection, workflow: str, seq: int, head: str) -> Summary | None:
     """The summary that was made for that turn."""
     found = db.execute(
         "SELECT made FROM summaries WHERE workflow = ? AND seq = ? AND head = ?", (workflow, seq, head)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tenure.runtime.store.connection import Connection
 from tenure.trust.limits import RateLimit
 
 DDL = (
@@ -30,7 +30,7 @@ class Limited:
 
 
 def take(
-    db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
+    db: Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
 ) -> Limited | None:
     """Count a call of `tool` by `who` (tenant, agent), or say which limit it must wait for; then nothing is counted."""
     if not limits or _counted(db, key):
@@ -44,7 +44,7 @@ def take(
 
 
 def held(
-    db: sqlite3.Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
+    db: Connection, key: str, who: tuple[str, str], tool: str, limits: Sequence[tuple[str, RateLimit]], at: int
 ) -> Limited | None:
     """Which limit the call would have to wait for; nothing is counted, and what was counted before waits for none."""
     if _counted(db, key):
@@ -53,14 +53,15 @@ def held(
     return max(found, key=lambda one: one.until) if found else None
 
 
-def _counted(db: sqlite3.Connection, key: str) -> bool:
+def _counted(db: Connection, key: str) -> bool:
     return db.execute("SELECT 1 FROM uses WHERE key = ?", (key,)).fetchone() is not None
 
 
-def _held(db: sqlite3.Connection, who: tuple[str, str], pattern: str, limit: RateLimit, at: int) -> Limited | None:
-    """The use that must leave the window first is the oldest of the newest `limit` ones. A tool pattern is a GLOB as it is."""
+def _held(db: Connection, who: tuple[str, str], pattern: str, limit: RateLimit, at: int) -> Limited | None:
+    """The use that must leave the window first is the oldest of the newest `limit` ones. A star is a pattern's last sign."""
+    fits = "substr(tool, 1, length(?3)) = ?3" if pattern.endswith("*") else "tool = ?3"
     oldest = db.execute(
-        "SELECT at FROM uses WHERE tenant = ? AND agent = ? AND tool GLOB ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-        (*who, pattern, at - limit.per * 1000, limit.limit - 1),
+        f"SELECT at FROM uses WHERE tenant = ?1 AND agent = ?2 AND {fits} AND at > ?4 ORDER BY at DESC LIMIT 1 OFFSET ?5",
+        (*who, pattern.removesuffix("*"), at - limit.per * 1000, limit.limit - 1),
     ).fetchone()
     return None if oldest is None else Limited(pattern, limit, oldest[0] + limit.per * 1000 + 1)

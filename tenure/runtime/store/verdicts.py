@@ -6,8 +6,9 @@ one; what several sources say stays side by side, also where they contradict eac
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
+
+from tenure.runtime.store.connection import Connection
 
 DDL = (
     """CREATE TABLE verdicts (
@@ -57,16 +58,16 @@ def person(name: str) -> str:
     return f"person:{name}"
 
 
-def put(db: sqlite3.Connection, workflow: str, source: str, good: bool, note: str, at: int) -> None:
+def put(db: Connection, workflow: str, source: str, good: bool, note: str, at: int) -> None:
     """A source judges a run; its earlier word is forgotten."""
     db.execute(
         "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET good = excluded.good, note = excluded.note, at = excluded.at",
+        " ON CONFLICT (workflow, source) DO UPDATE SET good = excluded.good, note = excluded.note, at = excluded.at",
         (workflow, source, good, note, at),
     )
 
 
-def of_run(db: sqlite3.Connection, workflow: str) -> list[RunVerdict]:
+def of_run(db: Connection, workflow: str) -> list[RunVerdict]:
     """Every verdict on a run, the oldest first."""
     rows = db.execute(
         "SELECT workflow, source, good, note, at, EXISTS (SELECT 1 FROM outcomes o WHERE o.workflow = v.workflow"
@@ -76,20 +77,20 @@ def of_run(db: sqlite3.Connection, workflow: str) -> list[RunVerdict]:
     return [RunVerdict(row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5])) for row in rows]
 
 
-def tally(db: sqlite3.Connection, agent: str, tenant: str | None = None, since: int = 0) -> Tally:
+def tally(db: Connection, agent: str, tenant: str | None = None, since: int = 0) -> Tally:
     """Of the runs of `agent` that finished since then (milliseconds): how many were judged, and how. None: all tenants."""
     found = tallies(db, agent, tenant, since)
     return Tally(agent, tenant, sum(t.good for t in found), sum(t.bad for t in found), sum(t.finished for t in found))
 
 
-def tallies(db: sqlite3.Connection, agent: str | None = None, tenant: str | None = None, since: int = 0) -> list[Tally]:
+def tallies(db: Connection, agent: str | None = None, tenant: str | None = None, since: int = 0) -> list[Tally]:
     """The same for every agent and tenant that has finished runs, by name."""
-    asked = {"agent": agent, "tenant": tenant}
-    only = [f"{column} = :{column}" for column, value in asked.items() if value is not None]
+    asked = {"finished_at >= ?": since, "agent = ?": agent, "tenant = ?": tenant}
+    only = {fits: value for fits, value in asked.items() if value is not None}
     rows = db.execute(
-        "SELECT agent, tenant, sum(worst = 1), sum(worst = 0), count(*) FROM ("
+        "SELECT agent, tenant, count(*) FILTER (WHERE worst = 1), count(*) FILTER (WHERE worst = 0), count(*) FROM ("
         "SELECT agent, tenant, (SELECT min(good) FROM verdicts WHERE verdicts.workflow = runs.workflow) AS worst"
-        f" FROM runs WHERE {' AND '.join(['finished_at >= :since', *only])}) GROUP BY agent, tenant ORDER BY agent, tenant",
-        {**asked, "since": since},
+        f" FROM runs WHERE {' AND '.join(only)}) AS judged GROUP BY agent, tenant ORDER BY agent, tenant",
+        tuple(only.values()),
     )
-    return [Tally(name, whose, good or 0, bad or 0, finished) for name, whose, good, bad, finished in rows]
+    return [Tally(*row) for row in rows]
