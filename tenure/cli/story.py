@@ -61,7 +61,7 @@ class Claude:
     cache_hits: float
     cost: int
     stop: str
-    served: JsonObject | None = None  # where Claude was not asked: the `tier`, the `rule`, the run the answer comes from
+    served: JsonObject | None = None  # where Claude was not asked: by which `tier` and `rule`, from which run
     kind: Literal["claude"] = "claude"
     span: Span | None = None
 

@@ -9,7 +9,7 @@ ADMISSION, RULES, EPOCHS = "tenure/optimize/admission.py", "tenure/optimize/rule
 BUDGET, CHARGES = "tenure/optimize/budget.py", "tenure/runtime/store/charges.py"
 RULED, KEPT, HELD = (
     ("tests/unit/test_cache_rules.py",),
-    ("tests/unit/test_caching.py",),
+    ("tests/unit/test_caching.py", "tests/unit/test_caching_machine.py"),
     ("tests/unit/test_charges.py",),
 )
 RUN = ("tests/scenarios/test_answer_cache.py",)
