@@ -286,13 +286,27 @@ async def _keep_announcing(to: Resources, worker: str, client: Client, task_queu
 def warnings_for(agent: AgentSpec) -> list[str]:
     """What an operator should know of an agent before it is left alone."""
     told = [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
+    told += _of_optimization(agent)
     if agent.trust is not None:
         return told + _of_trust(agent.name, agent.trust)
-    told.append(
-        f"{agent.name} has no trust=: its read, write and egress tools run without asking, whoever chose what with"
-    )
+    if agent.tools:
+        told.append(
+            f"{agent.name} has no trust=: its read, write and egress tools run without asking, whoever chose what with"
+        )
     asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
     return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
+
+
+def _of_optimization(agent: AgentSpec) -> list[str]:
+    how, told = agent.optimization, list[str]()
+    if how and how.admit == "verified" and agent.evaluate is None and any(rule.kind != "canned" for rule in how.rules):
+        told.append(
+            f"{agent.name}: nothing verifies its answers, so one is given again only after `tenure feedback RUN good`: give it"
+            " evaluate=, or say admit='answered'"
+        )
+    if how and how.patterns:
+        told.append(f"{agent.name}: optimization.patterns is kept, but nothing is learned yet")
+    return told
 
 
 def _of_trust(name: str, trust: Trust) -> list[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from tenure.activities import calling, hooks
 from tenure.activities.calling import Sent
 from tenure.activities.paying import Payer
 from tenure.errors import HookFailed
 from tenure.hooks import CONFIDENT, Choice, FirstTurn
+from tenure.optimize.rules import fits
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.store.runs import RunRow
-from tenure.spec import AgentSpec
+from tenure.spec import AgentSpec, Hook
 from tenure.wire import JsonObject
 
 ROUTE = "optimization.route"
@@ -19,12 +21,15 @@ ROUTE = "optimization.route"
 
 async def model_for(run: RunRow, agent: AgentSpec, rows: list[JsonObject], state: JsonObject) -> str:
     """The model for the next turn: after the first it is the agent's own. Raises HookFailed."""
-    route = agent.optimization.route if agent.optimization else None
-    if route is None or any(row["role"] == "assistant" for row in rows):
+    how = agent.optimization
+    if how is None or how.route is None or any(row["role"] == "assistant" for row in rows):
         return agent.model
     texts = [text for row in rows for text in row.get("texts", [])]
-    said = await hooks.ask(agent, ROUTE, route, FirstTurn(hooks.info_of(run), texts, state))
-    known = [agent.model, *(agent.optimization.models if agent.optimization else ())]
+    if how.routes:
+        fitting = (model for model, patterns in how.routes.items() if any(fits(one, texts[0]) for one in patterns))
+        return next(fitting, agent.model) if len(texts) == 1 else agent.model
+    said = await hooks.ask(agent, ROUTE, cast("Hook", how.route), FirstTurn(hooks.info_of(run), texts, state))
+    known = [agent.model, *how.models]
     choice = Choice(said) if isinstance(said, str) else said
     match choice:
         case None:

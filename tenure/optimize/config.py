@@ -20,10 +20,11 @@ from pydantic.alias_generators import to_camel
 
 from tenure.errors import ConfigError
 from tenure.optimize.budget import Budget
-from tenure.optimize.rules import CacheRule
+from tenure.optimize.rules import CacheRule, check_pattern
 
 Step: TypeAlias = Literal["cache", "pattern", "intelligent"]
 Route: TypeAlias = Callable[..., Any]  # what it takes and returns is in tenure.hooks
+Routes: TypeAlias = dict[str, tuple[str, ...]]  # by model: patterns of requests, as in a CacheRule
 ORDER: tuple[Step, ...] = ("cache", "pattern", "intelligent")
 HOUR = 3600
 EXACT = CacheRule(ttl=HOUR)  # where the cache is on and nobody said how
@@ -47,8 +48,8 @@ class Optimization(BaseModel):
     """What an agent may spend, and what is tried before its model is asked.
 
     `budget` bounds the spend: see `tenure.optimize.Budget`. `models` are what the agent falls back to, in order, when its own model
-    does not fit the budget any more and `on_exhausted` is "fallback". `route` is a function that names the model for the first turn
-    of a run: see `route` in `tenure.hooks`.
+    does not fit the budget any more and `on_exhausted` is "fallback". `route` names the model for the first turn of a run: a
+    function (see `tenure.hooks`), or for some of `models` the patterns of requests that they are asked, as in a CacheRule.
 
     With `enable_cache`, the first of `cache_rules` that has an answer gives it: see `tenure.optimize.CacheRule`. Without rules, the
     very same request is answered again for an hour. What is given again was a verified success (`admit="answered"`: any answer),
@@ -64,7 +65,7 @@ class Optimization(BaseModel):
 
     budget: Budget = Budget()
     models: tuple[str, ...] = ()
-    route: Route | None = None
+    route: Routes | Route | None = None
     enable_cache: bool = False
     cache_rules: tuple[CacheRule, ...] = ()
     admit: Literal["verified", "answered"] = "verified"
@@ -79,7 +80,7 @@ class Optimization(BaseModel):
             *,
             budget: Budget | Mapping[str, Any] = ...,  # Any: the JSON of a Budget
             models: Iterable[str] = (),
-            route: Route | None = None,
+            route: Route | Mapping[str, Iterable[str]] | None = None,
             enable_cache: bool = False,
             cache_rules: Iterable[CacheRule | Mapping[str, Any]] = (),  # Any: the JSON of a CacheRule
             admit: Literal["verified", "answered"] = "verified",
@@ -107,8 +108,15 @@ class Optimization(BaseModel):
             raise ConfigError(f"optimization.{where}={first['input']!r:.80}: {first['msg']}") from error
 
     @field_serializer("route")
-    def _named(self, route: Route | None) -> str | None:
-        return None if route is None else getattr(route, "__qualname__", type(route).__qualname__)
+    def _named(self, route: Routes | Route | None) -> Routes | str | None:
+        if route is None or isinstance(route, dict):
+            return self.routes or None
+        return getattr(route, "__qualname__", type(route).__qualname__)
+
+    @property
+    def routes(self) -> Routes:
+        """Where `route` is patterns: which requests each model is asked, in order."""
+        return {} if callable(self.route) or self.route is None else self.route
 
     @property
     def rules(self) -> tuple[CacheRule, ...]:
@@ -133,8 +141,6 @@ class Optimization(BaseModel):
         falls_back = self.budget.on_exhausted == "fallback"
         if falls_back and not self.models:
             raise ConfigError("budget.on_exhausted='fallback': name what to fall back to in optimization.models")
-        if self.route is not None and not callable(self.route):
-            raise ConfigError(f"optimization.route={self.route!r:.80}: must be a function that names a model")
         if self.models and not falls_back and self.route is None:
             told = f"nothing falls back to them with budget.on_exhausted={self.budget.on_exhausted!r}"
             raise ConfigError(
@@ -142,6 +148,11 @@ class Optimization(BaseModel):
             )
         if self.route is not None and not self.models:
             raise ConfigError("optimization.route: name the models that it may choose from in optimization.models")
+        for model, patterns in self.routes.items():
+            if model not in self.models:
+                raise ConfigError(f"optimization.route names {model!r}, which is not in optimization.models")
+            for pattern in patterns:
+                check_pattern(f"optimization.route[{model!r}]", pattern)
 
 
 def _check_known(told: Mapping[str, Any], known: list[str]) -> None:  # Any: not yet validated

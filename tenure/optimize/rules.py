@@ -101,20 +101,18 @@ class CacheRule(BaseModel):
             return True
         if len(request) > LONGEST_REQUEST:
             return False
-        return any(_plain(request) == _plain(example) for example in self.examples) or self._fits(request.strip())
-
-    def _fits(self, request: str) -> bool:
-        if self.pattern is None:
-            return False
-        if self.pattern.startswith(REGEX):
-            return re.fullmatch(self.pattern.removeprefix(REGEX), request, re.IGNORECASE) is not None
-        return says(request) in INTENTS[self.pattern]
+        named = self.pattern is not None and fits(self.pattern, request)
+        return named or any(_plain(request) == _plain(example) for example in self.examples)
 
     def _check(self) -> None:
         if self.ttl is not None and not 0 < self.ttl <= YEAR:
             raise ConfigError(f"cache_rules.ttl={self.ttl}: must be seconds, more than 0 and at most a year")
         if self.pattern is not None:
-            _check_pattern(self.pattern)
+            check_pattern("cache_rules.pattern", self.pattern)
+            if fits(self.pattern, "") or sum(fits(self.pattern, one) for one in UNLIKE) > 1:
+                raise ConfigError(
+                    f"cache_rules.pattern={self.pattern!r:.80}: matches everything: name what it is about"
+                )
         if self.response is not None:
             self._check_canned()
         elif self.ttl is None:
@@ -136,21 +134,27 @@ class CacheRule(BaseModel):
             raise ConfigError(f"cache_rules.examples={empty[0]!r}: must be a request")
 
 
-def _plain(request: str) -> str:
-    return exact(request).casefold().rstrip(" .!?")
+def fits(pattern: str, request: str) -> bool:
+    """Whether the whole request is what the pattern names: an intent, or "regex:" and an expression, in either case."""
+    if pattern.startswith(REGEX):
+        return re.fullmatch(pattern.removeprefix(REGEX), request.strip(), re.IGNORECASE) is not None
+    return says(request) in INTENTS[pattern]
 
 
-def _check_pattern(pattern: str) -> None:
+def check_pattern(where: str, pattern: str) -> None:
+    """Raise ConfigError for what is no pattern, or may take for ever to match."""
     if not pattern.startswith(REGEX):
         if pattern not in INTENTS:
             known = ", ".join(map(repr, INTENTS))
-            raise ConfigError(f"cache_rules.pattern={pattern!r:.80}: must be one of {known}, or '{REGEX}...'")
+            raise ConfigError(f"{where}={pattern!r:.80}: must be one of {known}, or '{REGEX}...'")
         return
     try:
-        found = re.compile(pattern.removeprefix(REGEX), re.IGNORECASE)
+        re.compile(pattern.removeprefix(REGEX))
     except re.error as error:
-        raise ConfigError(f"cache_rules.pattern={pattern!r:.80}: not a regular expression: {error}") from error
-    if NESTED.search(found.pattern):
-        raise ConfigError(f"cache_rules.pattern={pattern!r:.80}: repeats what repeats: it may take for ever to match")
-    if found.fullmatch("") or sum(found.fullmatch(one) is not None for one in UNLIKE) > 1:
-        raise ConfigError(f"cache_rules.pattern={pattern!r:.80}: matches everything: name what the rule is about")
+        raise ConfigError(f"{where}={pattern!r:.80}: not a regular expression: {error}") from error
+    if NESTED.search(pattern.removeprefix(REGEX)):
+        raise ConfigError(f"{where}={pattern!r:.80}: repeats what repeats: it may take for ever to match")
+
+
+def _plain(request: str) -> str:
+    return exact(request).casefold().rstrip(" .!?")

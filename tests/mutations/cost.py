@@ -101,11 +101,11 @@ MUTANTS = (
     Mutant(
         "canned whole request",
         RULES,
-        "re.fullmatch(self.pattern.removeprefix(REGEX), request, re.IGNORECASE)",
-        "re.search(self.pattern.removeprefix(REGEX), request, re.IGNORECASE)",
+        "re.fullmatch(pattern.removeprefix(REGEX), request.strip(), re.IGNORECASE)",
+        "re.search(pattern.removeprefix(REGEX), request.strip(), re.IGNORECASE)",
         RULED,
     ),
-    Mutant("canned everything", RULES, 'if found.fullmatch("") or', "if False and", RULED),
+    Mutant("canned everything", RULES, 'if fits(self.pattern, "") or', "if False and", RULED),
     Mutant("floor", RULES, "not similarity.FLOOR <= self.similarity <= 1", "False", RULED),
     Mutant(
         "halted agent",

@@ -301,6 +301,15 @@ async def test_a_cheaper_model_makes_the_first_turn_where_the_route_says_so() ->
         ]
 
 
+async def test_a_route_may_be_patterns_of_requests() -> None:
+    how = {"models": [HAIKU], "route": {HAIKU: ["thanks", "regex:(where|when) .{1,40}\\?"]}}
+    agent = Agent(name="desk", optimization=how)
+    async with embedded(agent, claude=in_order("One.", "Two.", "Three.")) as system:
+        tiers = [(await agent.run(said)).tier for said in ("Thank you!", "Where is it?", "Refund it.")]
+        assert tiers == ["cheap", "cheap", "model"]
+        assert asked(system) == 3
+
+
 async def test_what_the_cheaper_model_declines_the_agents_own_is_asked_and_both_are_paid() -> None:
     agent = Agent(name="desk", optimization={"models": [HAIKU], "route": lambda first: HAIKU})
     async with embedded(agent, claude=in_order(refusal(), text("Yes."))) as system:

@@ -246,6 +246,11 @@ async def _settled(system: Embedded) -> bool:
         ({"fallback": ["cache"]}, "and 'intelligent' at the end"),
         ({"route": "haiku"}, "route"),
         ({"route": len}, "name the models that it may choose from"),
+        (
+            {"route": {"claude-opus-5": ["thanks"]}, "models": ["claude-haiku-5-5"]},
+            "which is not in optimization.models",
+        ),
+        ({"route": {"claude-haiku-5-5": ["regex:("]}, "models": ["claude-haiku-5-5"]}, "not a regular expression"),
         ({"audit": 1.5}, "optimization.audit=1.5"),
         ({"patterns": {"confidence": 2}}, "optimization.patterns.confidence=2"),
         ({"budgte": {}}, "did you mean 'budget'?"),
