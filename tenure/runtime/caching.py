@@ -14,7 +14,7 @@ from tenure.optimize import admission, audits, guards, similarity
 from tenure.optimize.guards import Guarded
 from tenure.optimize.rules import CacheRule
 from tenure.run import Effect, RunRequest, Snapshot, StopReason
-from tenure.runtime.store import Connection, cached, charges, effects, epochs, transcript, verdicts
+from tenure.runtime.store import Connection, cached, charges, epochs, transcript, verdicts
 from tenure.runtime.store.cached import Entry, Hit
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
@@ -41,15 +41,15 @@ def look(db: Connection, agent: AgentSpec, asked: Asked) -> Turn | Audit | None:
     if not rules or not request.message or request.message_blob or request.context or request.tainted:
         return None
     found = next(_answers(db, rules, agent, asked), None)
-    if found is None or (found[1].tier != "canned" and asked.draw < agent.audited):
-        _open(db, rules, agent, asked)
     if found is None:
+        _open(db, rules, agent, asked)
         return None
-    text, served = found
-    if served.tier != "canned" and asked.draw < agent.audited:
-        cached.note_hit(db, _hit(asked.workflow, asked.request.tenant, agent.name, served, asked.at, audited=True))
-        return Audit(rule=served.rule, source=served.source, answer=text)
-    return Turn(content=[{"type": "text", "text": text}], stop="end_turn", served=served)
+    text, by = found
+    if by.tier == "canned" or asked.draw >= agent.audited:
+        return Turn(content=[{"type": "text", "text": text}], stop="end_turn", served=by)
+    _open(db, rules, agent, asked)
+    cached.note_hit(db, _hit(asked.workflow, request.tenant, agent.name, by, asked.at, audited=True))
+    return Audit(rule=by.rule, source=by.source, answer=text)
 
 
 def served(db: Connection, run: RunRow, by: Served, model: str, prices: str, at: int) -> None:
@@ -58,21 +58,32 @@ def served(db: Connection, run: RunRow, by: Served, model: str, prices: str, at:
     charges.keep_hit(db, run, model, by, prices, at)
 
 
-def finished(db: Connection, run: RunRow) -> str | None:
-    """The run has ended, or somebody has said something of it: its answer is let in, or None. Why not, where it is not."""
+def finished(db: Connection, run: RunRow) -> None:
+    """The run has ended, or somebody has said something of it: its answer is let in, or taken back."""
     said = verdicts.of_run(db, run.workflow)
-    bad = sum(not one.good for one in said)
-    if bad:
+    if any(not one.good for one in said):
         _withdraw(db, run)
+        return
     entry = cached.opened(db, run.workflow)
     if entry is None:
-        return None
-    why = admission.refusal(_told(db, run, entry, sum(one.good for one in said), bad), verified=entry.verified)
-    if why is None:
-        calls = {call["name"] for call in _calls(_rows(db, run.workflow))}
+        return
+    rows = transcript.rows(db, run.workflow)
+    calls = [call["name"] for row in rows if row["role"] == "assistant" for call in tool_calls(row["content"])]
+    told = admission.Finished(
+        request=entry.request,
+        answer=run.message,
+        answered=run.stop_reason == StopReason.ANSWERED,
+        tainted=_is_tainted(db, run.workflow, rows),
+        calls=tuple(calls),
+        pure=frozenset(entry.epochs),
+        failed=not all(row["ok"] for row in rows if row["role"] == "tool"),
+        others=sum(row["role"] == "user" for row in rows) - 1,
+        good=len(said),
+        bad=0,
+    )
+    if admission.refusal(told, verified=entry.verified) is None:
         read = {tool: epoch for tool, epoch in entry.epochs.items() if tool in calls}
         cached.admit(db, entry, run.message, read, run.cost)
-    return why
 
 
 def audited(db: Connection, run: RunRow, agreed: bool, at: int) -> None:
@@ -186,30 +197,6 @@ def _withdraw(db: Connection, run: RunRow) -> None:
     hit = cached.hit_of(db, run.workflow)
     if hit is not None and not hit.audited:
         cached.drop(db, hit.source)
-
-
-def _told(db: Connection, run: RunRow, entry: Entry, good: int, bad: int) -> admission.Finished:
-    rows = _rows(db, run.workflow)
-    return admission.Finished(
-        request=entry.request,
-        answer=run.message,
-        answered=run.stop_reason == StopReason.ANSWERED,
-        tainted=_is_tainted(db, run.workflow, rows),
-        calls=tuple(call["name"] for call in _calls(rows)),
-        pure=frozenset(entry.epochs),
-        failed=bool(effects.of_run(db, run.workflow)) or not all(row["ok"] for row in rows if row["role"] == "tool"),
-        others=sum(row["role"] == "user" for row in rows) - 1,
-        good=good,
-        bad=bad,
-    )
-
-
-def _rows(db: Connection, workflow: str) -> list[JsonObject]:
-    return transcript.rows(db, workflow)
-
-
-def _calls(rows: list[JsonObject]) -> list[JsonObject]:
-    return [call for row in rows if row["role"] == "assistant" for call in tool_calls(row["content"])]
 
 
 def _is_tainted(db: Connection, workflow: str, rows: list[JsonObject]) -> bool:
