@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,13 @@ SHARING = Agent(name="keeper", tools=[rate, note_down])
 FITTED = Agent(name="keeper", tools=[look], context_window=2_000)
 TRUST = ("gated", "halted", "ledger-raised", "ledger-fallen")
 PAYING = Agent(name="keeper", tools=[look], optimization={"budget": {"daily": 0.05, "onExhausted": "pause"}})
+KNOWING, AUDITED = (
+    Agent(name="keeper", optimization={"enable_cache": True, "admit": "answered", "audit": share}) for share in (0, 1)
+)
 AGENTS = {
     "paid": PAYING,
+    "known": KNOWING,
+    "audited": AUDITED,
     "policed": POLICED,
     "held": HELD,
     "thrifty": THRIFTY,
@@ -172,6 +178,14 @@ async def _paid(system: Embedded) -> RunHandle:
     )
     handle = await system.runs.start("keeper", "go")
     await system.approve(await one_pending(system))
+    await handle.result()
+    return handle
+
+
+async def _known(system: Embedded) -> RunHandle:
+    """A run that asks what another one has asked: it is answered as that one was, or compared with it."""
+    await (await system.runs.start("keeper", "When is that?")).result()
+    handle = await system.runs.start("keeper", "When is that?", user="alice")
     await handle.result()
     return handle
 
@@ -250,6 +264,8 @@ SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude
         trusted.halted,
     ),
     "paid": ([tool_use("look", what="a"), text("done")], _paid),
+    "known": ([text("today")], _known),
+    "audited": (lambda body: text("different" if "Two answers" in str(body) else f"at {time.time_ns() % 99}"), _known),
     "ledger-raised": (lambda body: text("done"), trusted.raised),
     "ledger-fallen": (lambda body: text("done"), trusted.fallen),
 }

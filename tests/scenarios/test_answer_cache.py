@@ -327,6 +327,14 @@ async def test_a_route_that_names_another_model_ends_the_run_by_its_name() -> No
         assert asked(system) == 0
 
 
+async def test_what_was_answered_without_the_agent_earns_it_no_trust() -> None:
+    agent = desk(GREETING, EXACT)
+    async with embedded(agent, claude=in_order("Nine.")) as system:
+        await both(agent, HOURS, HOURS)
+        await agent.run("hello")
+        assert await rows(system, "SELECT kind, place FROM outcomes") == [("finished", 1)]
+
+
 async def test_the_accounts_tell_calls_answers_and_refusals_apart() -> None:
     agent = desk(GREETING, EXACT, optimization={"budget": {"per_request": "0.01", "daily": "0.02"}})
     async with embedded(agent, claude=in_order("Nine.")) as system:
