@@ -126,6 +126,7 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
     for agent in registry.agents.values():
         for model in agent.models:
             prices.cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
+        _check_likeness(agent, settings.similarity_floor)
     if not settings.approver_root:
         raise ConfigError(
             "no approver root: set TENURE_APPROVER_ROOT to the public key that vouches for approvers, or run `tenure dev` once"
@@ -143,6 +144,14 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
         prices=prices,
         webhook=webhook,
     )
+
+
+def _check_likeness(agent: AgentSpec, floor: float) -> None:
+    """Raise ConfigError for a rule of a cache that is content with less likeness than the operator is."""
+    for rule in agent.optimization.rules if agent.optimization else ():
+        if rule.similarity is not None and rule.similarity < floor:
+            told = f"TENURE_SIMILARITY_FLOOR={floor:g} wants more: raise it in the rule, or lower the floor"
+            raise ConfigError(f"{agent.name}: cache_rules.similarity={rule.similarity:g}: {told}")
 
 
 def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: bool) -> Worker:

@@ -31,6 +31,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         "TENURE_ALERT_WEBHOOK",
         "TENURE_ALERT_WEBHOOK_SECRET",
         "TENURE_PRICES",
+        "TENURE_SIMILARITY_FLOOR",
     ):
         monkeypatch.delenv(name, raising=False)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenure.errors import ConfigError
+from tenure.optimize.similarity import FLOOR
 
 HOME_NAME = ".tenure"
 
@@ -21,7 +22,7 @@ class Settings:
     approvers; `patience` is how many seconds a run goes on asking a Claude that is overloaded or away; `notify` names functions
     (`MODULE:FUNCTION`, separated by commas) that are told when people are asked; `build_id`, when set, pins runs to this build of
     the worker; `prices` is a file of prices that go before those of the price table; `alert_webhook` is told of alerts, signed
-    with `alert_secret`.
+    with `alert_secret`; below `similarity_floor` no rule of a cache may call two requests alike.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Settings:
     prices: Path | None = None
     alert_webhook: str = ""
     alert_secret: str = field(default="", repr=False)
+    similarity_floor: float = FLOOR
 
     @classmethod
     def load(cls, env: Mapping[str, str] = os.environ, start: Path | None = None) -> Settings:
@@ -52,7 +54,8 @@ class Settings:
             blob_url=env.get("TENURE_BLOB_URL", f"file://{home / 'blobs'}"),
             task_queue=env.get("TENURE_TASK_QUEUE", "tenure"),
             approver_root=env.get("TENURE_APPROVER_ROOT") or _read(home / "keys" / "root.pub"),
-            patience=_seconds(env, "TENURE_PATIENCE", 3600.0),
+            patience=_number(env, "TENURE_PATIENCE", 3600.0, 10**9, "a positive number of seconds"),
+            similarity_floor=_number(env, "TENURE_SIMILARITY_FLOOR", FLOOR, 1, "more than 0 and at most 1"),
             build_id=env.get("TENURE_BUILD_ID"),
             notify=env.get("TENURE_NOTIFY", ""),
             ui_url=env.get("TENURE_UI_URL", "http://localhost:8233"),
@@ -74,12 +77,12 @@ def _read(path: Path) -> str | None:
     return path.read_text().strip() if path.is_file() else None
 
 
-def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+def _number(env: Mapping[str, str], name: str, default: float, most: float, rule: str) -> float:
     text = env.get(name, str(default))
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 < value < 10**9:
-        raise ConfigError(f"{name}={text!r}: must be a positive number of seconds")
+    if not 0 < value <= most:
+        raise ConfigError(f"{name}={text!r}: must be {rule}")
     return value

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tenure import Agent, Response, ToolContext, tool
-from tenure.errors import NotFound
+from tenure.errors import ConfigError, NotFound
 from tenure.hooks import Choice, FirstTurn, Hold, Rewrite
+from tenure.runtime.settings import Settings
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import refusal, text, tool_use
 from tenure.trust.restrictions import Restriction
@@ -325,6 +326,18 @@ async def test_a_route_that_names_another_model_ends_the_run_by_its_name() -> No
         response = await agent.run("go")
         assert response.message.startswith("optimization.route of 'desk' returned 'gpt'")
         assert asked(system) == 0
+
+
+async def test_a_rule_below_the_operators_floor_is_not_served() -> None:
+    agent = desk(SIMILAR)
+    with pytest.raises(ConfigError, match=r"desk: cache_rules.similarity=0.7: TENURE_SIMILARITY_FLOOR=0.9 wants more"):
+        async with embedded(agent, claude=in_order(), similarity_floor=0.9):
+            pass
+
+
+def test_the_floor_itself_is_a_share() -> None:
+    with pytest.raises(ConfigError, match=r"TENURE_SIMILARITY_FLOOR='1.5': must be more than 0 and at most 1"):
+        Settings.at(Path(), {"TENURE_SIMILARITY_FLOOR": "1.5"})
 
 
 async def test_what_was_answered_without_the_agent_earns_it_no_trust() -> None:
