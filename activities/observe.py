@@ -15,7 +15,7 @@ from tenure.runtime import caching
 from tenure.runtime.caching import Asked
 from tenure.runtime.store import Connection, agents, ledgers, runs, transcript
 from tenure.spec import AgentSpec
-from tenure.transcript import first_row
+from tenure.transcript import assistant_row, first_row
 from tenure.turn import Audit, Turn
 
 
@@ -83,6 +83,9 @@ def _answered(db: Connection, agent: AgentSpec, asked: Asked) -> Observed:
         return Observed(snapshot=snapshot)
     match caching.look(db, agent, asked):
         case Turn() as ready:
+            transcript.replace(
+                db, asked.workflow, [(1, assistant_row(ready))]
+            )  # unless it is told more before it begins
             return Observed(snapshot=snapshot, ready=ready)
         case Audit() as audit:
             return Observed(snapshot=snapshot, audit=audit)

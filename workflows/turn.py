@@ -16,14 +16,13 @@ from tenure.hooks import SECONDS
 from tenure.run import Effect, OpenTurn, RunState, StopReason
 from tenure.transcript import answer_text, assistant_row, tool_calls
 from tenure.trust.ruling import Allow, Ask, Deny
-from tenure.turn import ITERATION_TIMEOUT, Decide, Note, Result, Served, Turn
+from tenure.turn import ITERATION_TIMEOUT, Decide, Result, Served, Turn
 from tenure.wire import JsonObject
 from tenure.workflows import approval, park, story
 from tenure.workflows import call as calls
 from tenure.workflows.ask import Desk
 from tenure.workflows.call import GRACE, HEARTBEAT, RETRY, Call, NotServed, call_of
 from tenure.workflows.carry import Stop, append, now, tell
-from tenure.workflows.quick import quick
 from tenure.workflows.refusals import NOT_SERVED, reason, refusal
 
 PARALLEL = 16
@@ -38,7 +37,7 @@ async def decide(run: RunState) -> Stop | None:
     """Ask Claude for the next turn. A Stop when there is nothing more to do. Raises NotServed."""
     ready, run.ready = run.ready, None
     if ready is not None and ready.served is not None and run.seq == 1:  # later, it was told more
-        return await _serve(run, ready, ready.served)
+        return _serve(run, ready, ready.served)
     run.iteration += 1
     begun = now()
     try:
@@ -78,11 +77,9 @@ async def decide(run: RunState) -> Stop | None:
     return Stop(StopReason.FAILED, turn.broken) if turn.broken else _judge(turn.stop, text, bool(asked))
 
 
-async def _serve(run: RunState, turn: Turn, served: Served) -> Stop:
-    """Answer with what is known already."""
-    row = assistant_row(turn)
-    await quick("note", Note(seq=run.seq, row=row), Note)
-    append(run, row)
+def _serve(run: RunState, turn: Turn, served: Served) -> Stop:
+    """Answer with what is known already. `observe` has written the row."""
+    append(run, assistant_row(turn))
     run.seq, run.served, run.saved = run.seq + 1, served, served.saved
     tell(run, f"answered without Claude, by the rule {served.rule!r}")
     return Stop(StopReason.ANSWERED, answer_text(turn.content))

@@ -91,7 +91,10 @@ class _Reader:
             await self._observed(result)
 
     async def _observed(self, result: Payloads) -> None:
-        self.snapshot = (await self._value(result, Observed)).snapshot or self.snapshot
+        observed = await self._value(result, Observed)
+        self.snapshot = observed.snapshot or self.snapshot
+        if observed.ready is not None:
+            self.rows[1] = assistant_row(observed.ready)  # what was noted before it could be said stands in its place
         if self.state is None and self.snapshot is not None:
             self.state = self.snapshot.state
 

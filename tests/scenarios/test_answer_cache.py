@@ -13,6 +13,7 @@ import pytest
 from tenure import Agent, Response, ToolContext, tool
 from tenure.errors import ConfigError, NotFound
 from tenure.hooks import Choice, FirstTurn, Hold, Rewrite
+from tenure.run import Outcome, RunRequest
 from tenure.runtime.settings import Settings
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import refusal, text, tool_use
@@ -363,3 +364,31 @@ async def test_the_accounts_tell_calls_answers_and_refusals_apart() -> None:
         assert told.saved == 3 * told.cost
         tiers = {one.name: one.answered for one in await system.cost.accounts("tier")}
         assert tiers == {"model": 0, "exact": 2, "canned": 1}
+
+
+async def test_what_a_run_is_told_before_it_begins_is_not_answered_from_before_it() -> None:
+    agent = desk(EXACT)
+    async with embedded(agent, claude=in_order("Nine.", "Ten on Sundays.")) as system:
+        await agent.run(HOURS)
+        handle = await system.temporal.start_workflow(
+            "AgentRun",
+            RunRequest(agent="desk", message=HOURS),
+            id="default:run:desk:told",
+            task_queue="tenure",
+            start_signal="add_context",
+            start_signal_args=["It is Sunday."],
+            result_type=Outcome,
+        )
+        assert (await handle.result()).message == "Ten on Sundays."
+        told = await rows(system, "SELECT row FROM transcript WHERE workflow = 'default:run:desk:told' ORDER BY seq")
+        assert [json.loads(row)["role"] for (row,) in told] == ["user", "user", "assistant"]
+
+
+async def test_a_lost_transcript_of_a_run_that_was_answered_again_is_read_back_from_its_history() -> None:
+    agent = desk(EXACT, evaluate=lambda response: response.message == "Nine.")
+    async with embedded(agent, claude=in_order("Nine.")) as system:
+        _, again = await both(agent, HOURS, HOURS)
+        await system.require_store().transact(lambda db: db.execute("DELETE FROM transcript"))
+        to = system.resources
+        await to.recall.restore(to.store, system.temporal, again.id)
+        assert len(await rows(system, f"SELECT row FROM transcript WHERE workflow = '{again.id}'")) == 2
