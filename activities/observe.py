@@ -13,9 +13,10 @@ from tenure.errors import BadInput, NotServed
 from tenure.run import Observe, Observed, RunRequest, Snapshot
 from tenure.runtime import caching
 from tenure.runtime.caching import Asked
-from tenure.runtime.store import Connection, agents, ledgers, runs, transcript
+from tenure.runtime.store import Connection, agents, ledgers, restrictions, runs, transcript
 from tenure.spec import AgentSpec
 from tenure.transcript import assistant_row, first_row
+from tenure.trust.level import MOST
 from tenure.turn import Audit, Turn
 
 
@@ -77,9 +78,10 @@ class Observing:
 
 
 def _answered(db: Connection, agent: AgentSpec, asked: Asked) -> Observed:
-    """The run as it begins: answered already, where a rule of the agent has the answer and nothing holds the agent up."""
+    """The run as it begins: answered already, where a rule of the agent has the answer and no operator holds the agent up."""
     snapshot = asked.snapshot
-    if ledgers.standing(db, asked.request.tenant, agent.name).halted:
+    held = restrictions.standing(db, asked.request.tenant, agent.name)
+    if held.halted or held.denied or held.cap != MOST:  # what was answered before may rest on what is denied now
         return Observed(snapshot=snapshot)
     match caching.look(db, agent, asked):
         case Turn() as ready:

@@ -110,7 +110,7 @@ MUTANTS = (
     Mutant(
         "halted agent",
         "activities/observe.py",
-        "if ledgers.standing(db, asked.request.tenant, agent.name).halted:",
+        "if held.halted or held.denied or held.cap != MOST:",
         "if False:",
         RUN,
     ),

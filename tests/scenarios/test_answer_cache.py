@@ -12,11 +12,11 @@ import pytest
 
 from tenure import Agent, Response, ToolContext, tool
 from tenure.errors import ConfigError, NotFound
-from tenure.hooks import Choice, FirstTurn, Hold, Rewrite
+from tenure.hooks import Hold, Rewrite
 from tenure.run import Outcome, RunRequest
 from tenure.runtime.settings import Settings
 from tenure.testing import Embedded, embedded
-from tenure.testing.scripted_claude import refusal, text, tool_use
+from tenure.testing.scripted_claude import text, tool_use
 from tenure.trust.restrictions import Restriction
 from tests.waiting import eventually, one_pending
 
@@ -240,6 +240,16 @@ async def test_a_halted_agent_answers_nothing_not_even_a_greeting() -> None:
         assert (await run.result()).success
 
 
+async def test_what_is_denied_now_is_not_answered_from_before() -> None:
+    agent = desk(EXACT, tools=[hours])
+    async with embedded(agent, claude=in_order(tool_use("hours"), text("Nine."), text("I cannot tell."))) as system:
+        await agent.run(HOURS)
+        await system.restrictions.restrict("*", "desk", Restriction(kind="deny", value="hours", reason="x"), by="ops")
+        assert (await agent.run(HOURS)).message == "I cannot tell."
+        await system.restrictions.lift("*", "desk", by="ops")
+        assert (await agent.run(HOURS)).tier == "exact"
+
+
 async def _is_parked(system: Embedded, run: str) -> bool:
     return (await rows(system, f"SELECT status FROM runs WHERE workflow = '{run}'")) == [("waiting",)]
 
@@ -286,47 +296,6 @@ async def test_a_run_that_was_answered_again_takes_no_more_than_twelve_events() 
         _, again = await both(agent, HOURS, HOURS)
         history = await system.temporal.get_workflow_handle(again.id).fetch_history()
         assert len(history.events) <= 12, [event.event_type for event in history.events]
-
-
-async def test_a_cheaper_model_makes_the_first_turn_where_the_route_says_so() -> None:
-    def route(first: FirstTurn) -> Any:
-        return HAIKU if len(first.texts[0]) < 20 else Choice(HAIKU, confidence=0.5)
-
-    agent = Agent(name="desk", optimization={"models": [HAIKU], "route": route})
-    async with embedded(agent, claude=in_order("Cheap.", "Dear.")) as system:
-        cheap, dear = await both(agent, "short", "a request that is long enough")
-        assert [one.body["model"] for one in system.claude.requests] == [HAIKU, SONNET]
-        assert (cheap.tier, dear.tier) == ("cheap", "model")
-        assert await rows(system, "SELECT tier, model FROM charges ORDER BY at") == [
-            ("cheap", HAIKU),
-            ("model", SONNET),
-        ]
-
-
-async def test_a_route_may_be_patterns_of_requests() -> None:
-    how = {"models": [HAIKU], "route": {HAIKU: ["thanks", "regex:(where|when) .{1,40}\\?"]}}
-    agent = Agent(name="desk", optimization=how)
-    async with embedded(agent, claude=in_order("One.", "Two.", "Three.")) as system:
-        tiers = [(await agent.run(said)).tier for said in ("Thank you!", "Where is it?", "Refund it.")]
-        assert tiers == ["cheap", "cheap", "model"]
-        assert asked(system) == 3
-
-
-async def test_what_the_cheaper_model_declines_the_agents_own_is_asked_and_both_are_paid() -> None:
-    agent = Agent(name="desk", optimization={"models": [HAIKU], "route": lambda first: HAIKU})
-    async with embedded(agent, claude=in_order(refusal(), text("Yes."))) as system:
-        response = await agent.run("go")
-        assert (response.message, response.tier) == ("Yes.", "model")
-        ((paid,),) = await rows(system, "SELECT sum(cost) FROM charges")
-        assert response.cost == Decimal(paid) / 1_000_000
-
-
-async def test_a_route_that_names_another_model_ends_the_run_by_its_name() -> None:
-    agent = Agent(name="desk", optimization={"models": [HAIKU], "route": lambda first: "gpt"})
-    async with embedded(agent, claude=in_order()) as system:
-        response = await agent.run("go")
-        assert response.message.startswith("optimization.route of 'desk' returned 'gpt'")
-        assert asked(system) == 0
 
 
 async def test_a_rule_below_the_operators_floor_is_not_served() -> None:
