@@ -31,10 +31,11 @@ class Recording:
             runs.finish(db, workflow, record)
             approvals.close_run(db, workflow, now())
             run = runs.get(db, workflow)
-            if run is not None and record.outcome.served is None:
-                judging.finished(db, run, now())  # what was answered without the agent says nothing of it
-            if run is not None and record.outcome.served is not None:
-                caching.served(db, run, record.outcome.served, record.model, self.to.prices.version, now())
+            by = record.outcome.served
+            if run is not None and by is not None:
+                caching.served(db, run, by, record.model, self.to.prices.version, now())
+            elif run is not None:  # what was answered without the agent says nothing of it
+                judging.finished(db, run, now())
             open_effects = [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
             return open_effects, judging.due(db, (record.tenant, record.agent), now())
 

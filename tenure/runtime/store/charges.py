@@ -116,14 +116,7 @@ def hold(db: Connection, call: Call, scopes: Sequence[Scope]) -> Short | None:
     short = short_of(db, scopes, call.held)
     if short is not None:
         return short
-    db.execute(
-        "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, outcome)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'held')",
-        (
-            call.key, call.workflow, call.tenant, call.agent, call.user, call.model, call.tier, call.seq, call.prices,
-            call.held, call.at, call.expires_at,
-        ),
-    )  # fmt: skip
+    _insert(db, call, "held")
     for scope in scopes:
         db.execute("INSERT INTO charge_scopes VALUES (?, ?, ?, ?)", (call.key, scope.name, scope.subject, scope.period))
         db.execute(
@@ -196,14 +189,8 @@ def release(db: Connection, key: str, at: int) -> None:
 
 def refuse(db: Connection, call: Call) -> None:
     """The call does not fit a budget, and is not made."""
-    db.execute(
-        "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, settled_at,"
-        " outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'refused') ON CONFLICT DO NOTHING",
-        (
-            call.key, call.workflow, call.tenant, call.agent, call.user, call.model, call.tier, call.seq, call.prices,
-            call.held, call.at, call.expires_at, call.at,
-        ),
-    )  # fmt: skip
+    if db.execute("SELECT 1 FROM charges WHERE key = ?", (call.key,)).fetchone() is None:
+        _insert(db, call, "refused", settled_at=call.at)
 
 
 def keep_hit(db: Connection, run: RunRow, model: str, served: Served, prices: str, at: int) -> None:
@@ -267,6 +254,17 @@ def _added(db: Connection, scope: Scope) -> int:
         "SELECT coalesce(sum(amount), 0) FROM raises WHERE cap = ? AND period = ?", (scope.operator, scope.period)
     )
     return found.fetchone()[0]
+
+
+def _insert(db: Connection, call: Call, outcome: str, settled_at: int | None = None) -> None:
+    db.execute(
+        "INSERT INTO charges (key, workflow, tenant, agent, user, model, tier, seq, prices, held, at, expires_at, settled_at,"
+        " outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            call.key, call.workflow, call.tenant, call.agent, call.user, call.model, call.tier, call.seq, call.prices,
+            call.held, call.at, call.expires_at, settled_at, outcome,
+        ),
+    )  # fmt: skip
 
 
 def _spend(db: Connection, key: str, cost: int) -> None:
