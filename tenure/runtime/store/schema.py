@@ -13,17 +13,20 @@ from tenure.runtime.store import (
     approvals,
     approvers,
     cached,
+    capabilities,
     caps,
     charges,
     effects,
     epochs,
     ledgers,
     outcomes,
+    recordings,
     restrictions,
     results,
     runs,
     summaries,
     transcript,
+    trials,
     uses,
     verdicts,
 )
@@ -53,6 +56,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *caps.DDL,
         *alerts.DDL,
         *results.DDL,
+        *recordings.DDL,
+        *capabilities.DDL,
+        *trials.DDL,
     )
 }
 

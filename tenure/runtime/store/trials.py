@@ -1,0 +1,93 @@
+"""Trials: which runs a learned capability was tried on, and what came of each, numbered for its rollout to read on from.
+
+Rules of this file: rows are only added. A run is tried on one capability, once, in the way that its first row says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tenure.runtime.store.connection import Connection
+
+Mode: TypeAlias = Literal["shadow", "canary", "all"]
+Kind: TypeAlias = Literal["finished", "left", "failed", "breach", "good", "bad"]
+DDL = (
+    """CREATE TABLE tried (
+        workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL, version INTEGER NOT NULL,
+        mode TEXT NOT NULL CHECK (mode IN ('shadow', 'canary', 'all')), at INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE trials (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL,
+        version INTEGER NOT NULL, workflow TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('finished', 'left', 'failed', 'breach', 'good', 'bad')), note TEXT NOT NULL,
+        at INTEGER NOT NULL, UNIQUE (workflow, kind))""",
+    "CREATE INDEX trials_of_capability ON trials (tenant, agent, capability, version, seq)",
+)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A run that a capability is tried on: `shadow`, it only looks on; else it makes the run's turns."""
+
+    workflow: str
+    tenant: str
+    agent: str
+    capability: str
+    version: int
+    mode: Mode
+    at: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one: it finished, was left to Claude, failed, broke what was approved, or somebody said something of it."""
+
+    seq: int
+    workflow: str
+    mode: Mode
+    kind: Kind
+    note: str
+    at: int
+
+
+def try_on(db: Connection, new: Tried) -> Tried:
+    """The run is tried; what was said first stands."""
+    db.execute(
+        "INSERT INTO tried VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (new.workflow, new.tenant, new.agent, new.capability, new.version, new.mode, new.at),
+    )
+    return of_run(db, new.workflow) or new
+
+
+def of_run(db: Connection, workflow: str) -> Tried | None:
+    """What that run is tried on."""
+    row = db.execute("SELECT * FROM tried WHERE workflow = ?", (workflow,)).fetchone()
+    return None if row is None else Tried(**row)
+
+
+def add(db: Connection, run: Tried, kind: Kind, note: str, at: int) -> None:
+    """Something came of it; the same again says nothing."""
+    db.execute(
+        "INSERT INTO trials (tenant, agent, capability, version, workflow, kind, note, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (run.tenant, run.agent, run.capability, run.version, run.workflow, kind, note, at),
+    )
+
+
+def after(db: Connection, who: tuple[str, str], capability: str, version: int, seq: int, most: int) -> list[Trial]:
+    """The next trials of a version of a capability of `who` (tenant, agent) after number `seq`, in order."""
+    rows = db.execute(
+        "SELECT t.seq, t.workflow, r.mode, t.kind, t.note, t.at FROM trials t JOIN tried r ON r.workflow = t.workflow"
+        " WHERE t.tenant = ? AND t.agent = ? AND t.capability = ? AND t.version = ? AND t.seq > ? ORDER BY t.seq LIMIT ?",
+        (*who, capability, version, seq, most),
+    )
+    return [Trial(**row) for row in rows]
+
+
+def of_capability(db: Connection, who: tuple[str, str], capability: str, most: int) -> list[Tried]:
+    """The newest runs that it was tried on."""
+    rows = db.execute(
+        "SELECT * FROM tried WHERE tenant = ? AND agent = ? AND capability = ? ORDER BY at DESC LIMIT ?",
+        (*who, capability, most),
+    )
+    return [Tried(**row) for row in rows]
