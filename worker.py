@@ -35,6 +35,7 @@ from tenure.activities.decide import Deciding
 from tenure.activities.ledger import Ledgering
 from tenure.activities.observe import Observing
 from tenure.activities.raising import Raising
+from tenure.activities.reckoning import Reckoning
 from tenure.activities.record import Recording
 from tenure.activities.resources import Resources, now
 from tenure.activities.respond import Responding
@@ -166,7 +167,8 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
             observing.observe, deciding.decide, acting.act, recording.record, recording.note,
             responding.respond, responding.evaluate,
             verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
-            ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget, Auditing(to).audit,
+            ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget, Reckoning(to).still_short,
+            Auditing(to).audit,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],

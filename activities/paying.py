@@ -21,12 +21,12 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from tenure.activities.resources import Resources, now
 from tenure.optimize import money
 from tenure.optimize.budget import Scope, Spender, scopes, turns_at
-from tenure.runtime import telemetry as otel
-from tenure.runtime import upkeep
+from tenure.runtime import alerting, upkeep
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import Prices
 from tenure.runtime.retry import was_refused
-from tenure.runtime.store import Connection, alerts, charges
+from tenure.runtime.store import Connection, charges
+from tenure.runtime.store.alerts import Alert
 from tenure.runtime.store.charges import Call, Short
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
@@ -97,8 +97,7 @@ class Payer:
         cost = cost_of(prompt.model, used)
         plain = Usage(input=used.input + used.cache_read + used.cache_write, output=used.output)
         settled = charges.Settled(cost, cost_of(prompt.model, plain), used, now())
-        for told in await self.to.store.transact(lambda db: self._settle(db, call, settled)):
-            otel.event("tenure.budget.alert", told)
+        await alerting.transact(self.to.store, lambda db: (None, self._settle(db, call, settled)))
         return replace(reply, model=prompt.model, cost=cost, saved=settled.uncached - cost)
 
     async def _fitted(self, prompt: Prompt, tier: str) -> tuple[Held, Short | None]:
@@ -117,7 +116,7 @@ class Payer:
     async def _hold(self, prompt: Prompt, tier: str, size: int) -> tuple[Call, Short | None]:
         """Hold it; while others hold what it needs, look for a moment whether they give it back."""
         call, within = self._call(prompt, tier, size)
-        short = await self.to.store.transact(partial(self._held, call=call, within=within))
+        short = await alerting.transact(self.to.store, partial(self._held, call=call, within=within))
         for _ in range(LOOKS):
             if short is None or short.fit == "spent":
                 break
@@ -126,12 +125,12 @@ class Payer:
             # Looking is reading: a crowd that waits must not keep those from the store who give back.
             short = await self.to.store.read(partial(charges.short_of, scopes=within, amount=call.held))
             if short is None:
-                short = await self.to.store.transact(partial(self._held, call=call, within=within))
+                short = await alerting.transact(self.to.store, partial(self._held, call=call, within=within))
         return call, short
 
-    def _held(self, db: Connection, call: Call, within: list[Scope]) -> Short | None:
-        upkeep.expire(db, self.to.registry.agents, call.at)
-        return charges.hold(db, call, within)
+    def _held(self, db: Connection, call: Call, within: list[Scope]) -> tuple[Short | None, list[Alert]]:
+        raised = upkeep.expire(db, self.to.registry.agents, call.at)
+        return charges.hold(db, call, within), raised
 
     def _last(self, db: Connection) -> dict[str, int]:
         return charges.tokens_at(db, self.run.workflow, self.before or 0)
@@ -156,13 +155,11 @@ class Payer:
         )
         return call, scopes(self.agent.budget, who, at)
 
-    def _settle(self, db: Connection, call: Call, settled: charges.Settled) -> list[dict[str, str]]:
+    def _settle(self, db: Connection, call: Call, settled: charges.Settled) -> list[Alert]:
         """Settle, and raise the alerts that are due now."""
         charges.settle(db, call.key, settled)
         who = Spender(call.tenant, call.agent, call.workflow, call.user)
-        within = scopes(self.agent.budget, who, call.at)  # the period in which it was held
-        found = alerts.raise_due(db, within, self.agent.budget.alert_threshold, settled.at)
-        return [{"scope": one.scope, "subject": one.subject, "threshold": one.threshold} for one in found]
+        return alerting.due(db, self.agent.budget, who, call.at, settled.at)
 
     def _shortage(self, short: Short | None) -> Shortage:
         if short is None:

@@ -133,9 +133,11 @@ class AgentRun:
         if told != REFUSED or REFUSED not in self._run.context:
             self._run.context.append(told)
 
-    @workflow.signal(description="Look again whether the run may go on: `tenure resume` sends this")
+    @workflow.signal(
+        description="Look again whether the run may go on: `tenure resume` and `tenure cost cap` send this"
+    )
     def resume(self, *sent: Any) -> None:  # Any: as for `answer`
-        """A halt may be over."""
+        """A halt may be over, or there may be money again."""
         self._run.woken = True
 
     @workflow.query(description="Where the run stands")

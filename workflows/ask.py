@@ -57,6 +57,18 @@ class Telling(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """What may end a request that nobody has answered: that it is over is found by looking, when somebody says so."""
+
+    def is_woken(self) -> bool:
+        """Whether somebody has said so since the last look."""
+        ...
+
+    async def look(self) -> Settled | None:
+        """How the request ends; None: it stands."""
+        ...
+
+
 class Desk:
     """Where answers arrive and requests wait for them."""
 
@@ -97,17 +109,23 @@ class Desk:
         )
         return self._verdicts.get(dropped, moved)
 
-    async def ask(self, asking: Asking, request: Request) -> Settled:
-        """Wait until enough people approve, one decides otherwise, or nobody answers in time. Raises MoveOn."""
+    async def ask(self, asking: Asking, request: Request, watch: Watch | None = None) -> Settled:
+        """Wait until enough people approve, one decides otherwise, nobody answers in time, or `watch` says that it is over.
+
+        Raises MoveOn.
+        """
         request = await self.open(asking, request)
         settled = None
         while settled is None:
             if self._mail.inbox or request.deadline <= now():
                 settled = await self.look(asking, request)
-                if settled is None and should_move():
-                    raise MoveOn
+            elif watch is not None and watch.is_woken():
+                settled = await watch.look()
             else:
-                await self._wait(asking, request)
+                await self._wait(asking, request, watch)
+                continue
+            if settled is None and should_move():
+                raise MoveOn
         return await self.end(asking, request, settled)
 
     async def open(self, asking: Asking, request: Request) -> Request:
@@ -180,11 +198,14 @@ class Desk:
             raise MoveOn
         await workflow.sleep(ASK_AGAIN, summary="the approvers are asked too much at the moment")
 
-    async def _wait(self, asking: Asking, request: Request) -> None:
+    async def _wait(self, asking: Asking, request: Request, watch: Watch | None) -> None:
+        def is_due() -> bool:
+            return bool(self._mail.inbox) or (watch is not None and watch.is_woken())
+
         left = timedelta(milliseconds=max(self.due(asking, request) - now(), 1))
         told = f"waiting for a person: {story.one_line(request.why)}"
         try:
-            await workflow.wait_condition(lambda: bool(self._mail.inbox), timeout=left, timeout_summary=told)
+            await workflow.wait_condition(is_due, timeout=left, timeout_summary=told)
         except TimeoutError:
             await self.remind(asking, request)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def cache(context: click.Context, tenant: str | None, as_json: bool) -> None:
-    """Show what the rules of caches have answered, how many of their answers were audited, and how many were wrong."""
+    """Show what the rules of caches have answered, what people called bad, how many were audited, and how many wrong."""
     if context.invoked_subcommand is None:
         from tenure.cli.connection import perform
 
@@ -82,16 +82,25 @@ async def _reopen(rule: str, agent: str, tenant: str) -> None:
 def _print(found: list[RuleAccount]) -> None:
     from tenure.cli import render
 
-    head = ("agent", "tenant", "rule", "answered", "audited", "wrong", "at most")
+    head = ("agent", "tenant", "rule", "answered", "bad", "audited", "wrong", "at most")
     rows = [
-        (one.agent, one.tenant, one.rule, f"{one.hits:,}", f"{one.audited:,}", f"{one.wrong:,}", _shown(one))
+        (
+            one.agent,
+            one.tenant,
+            one.rule,
+            *(f"{n:,}" for n in (one.hits, one.complaints, one.audited, one.wrong)),
+            _shown(one),
+        )
         for one in found
     ]
-    render.put(render.console(), render.listing(head, rows, right=(3, 4, 5, 6)))
+    render.put(render.console(), render.listing(head, rows, right=(3, 4, 5, 6, 7)))
     for one in found:
         if one.closed:
             told = f"tenure cache reopen {one.rule!r} --agent {one.agent} --tenant {one.tenant}"
             click.echo(f"closed: {one.rule} of {one.agent}: {one.closed}. To open it again: {told}")
+    click.echo(
+        "bad: of those answered, what somebody called bad. wrong: of those audited, what Claude answers otherwise."
+    )
     click.echo("at most: the share of wrong answers is no larger, as far as the audits tell (one-sided, 95 %)")
 
 

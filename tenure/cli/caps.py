@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from tenure.client.cost import Standing
+    from tenure.client.waking import Woken
     from tenure.wire import JsonObject
 
 SPANS = {"tenant/day": "day", "tenant/month": "month"}
@@ -23,7 +24,8 @@ NOW = {"tenant/day": "today", "tenant/month": "this month"}
 def cap(tenant: str, daily: str | None, monthly: str | None, as_json: bool) -> None:
     """Let TENANT spend no more than that, with all of its agents.
 
-    It bites at the next call of the model, whatever the agents' own budgets say: the lowest counts.
+    It bites at the next call of the model, whatever the agents' own budgets say: the lowest counts. Runs that wait because the cap
+    before it was used up look again.
     """
     from tenure.cli.connection import perform
 
@@ -42,14 +44,17 @@ def caps(as_json: bool) -> None:
 
 
 async def _cap(tenant: str, daily: str | None, monthly: str | None, as_json: bool) -> None:
+    from tenure.cli import render
     from tenure.cli.connection import connected, who
 
     async with connected(server=False) as system:
-        found = await system.cost.cap(tenant, daily=daily, monthly=monthly, by=who() or "cli")
+        done = await system.cost.cap(tenant, daily=daily, monthly=monthly, by=who() or "cli")
         doubts = await system.cost.doubts(tenant)
-    for doubt in doubts + _used_up(found):
+    for doubt in doubts + _used_up(done.in_force) + _not_told(done.woken):
         click.echo(f"tenure: warning: {doubt}", err=True)
-    _print(found, f"no operator's cap on tenant {tenant}", as_json)
+    _print(done.in_force, f"no operator's cap on tenant {tenant}", as_json)
+    if done.woken.told and not as_json:
+        click.echo(f"{render.count(done.woken.told, 'waiting run')} told")
 
 
 async def _caps(as_json: bool) -> None:
@@ -84,6 +89,17 @@ def _row(one: Standing) -> tuple[str, ...]:
 
 def _document(one: Standing) -> JsonObject:
     return {**vars(one.cap), **vars(one.now)}
+
+
+def _not_told(woken: Woken) -> list[str]:
+    """Runs that go on waiting: no worker comes by and looks."""
+    from tenure.cli import render
+
+    if not woken.missed:
+        return []
+    return [
+        f"{render.count(woken.missed, 'waiting run')} not told, Temporal did not take it: type the same again later"
+    ]
 
 
 def _used_up(found: Iterable[Standing]) -> list[str]:

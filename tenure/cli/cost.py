@@ -13,8 +13,8 @@ from tenure.cli.caps import cap, caps
 from tenure.errors import BadInput
 
 if TYPE_CHECKING:
+    from tenure.runtime.store.accounts import Account
     from tenure.runtime.store.alerts import Alert
-    from tenure.runtime.store.charges import Account
     from tenure.wire import JsonObject
 
 BY = ("agent", "tenant", "model", "tier", "day")

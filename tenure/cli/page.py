@@ -10,8 +10,8 @@ from tenure.approvals.request import Kind, Request
 from tenure.cli import render, restricted
 from tenure.cli.story import Call, Claude, Message, Step, Story
 from tenure.optimize import money
+from tenure.runtime.store.accounts import Account
 from tenure.runtime.store.approvals import Answered, Asked
-from tenure.runtime.store.charges import Account
 from tenure.runtime.store.verdicts import RunVerdict
 from tenure.trust.terms import VIA
 from tenure.wire import Json, JsonObject

@@ -13,9 +13,9 @@ from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
 from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
-from tenure.runtime.store import Connection, approvals, charges, effects, runs, transcript, verdicts
+from tenure.runtime.store import Connection, accounts, approvals, effects, runs, transcript, verdicts
+from tenure.runtime.store.accounts import Account
 from tenure.runtime.store.approvals import Asked
-from tenure.runtime.store.charges import Account
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.verdicts import RunVerdict
 from tenure.transcript import answer_text, calls_made
@@ -181,7 +181,7 @@ def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
         )
         for row in effects.of_run(db, workflow)
     }
-    steps, paid = list(_steps(db, workflow, records, blobs)), charges.of_run(db, workflow)
+    steps, paid = list(_steps(db, workflow, records, blobs)), accounts.of_run(db, workflow)
     return Story(run, run.status, steps, asked, verdicts.of_run(db, workflow), paid=paid)
 
 

@@ -6,17 +6,20 @@ import difflib
 import time
 from dataclasses import dataclass
 
+from tenure.client import waking
 from tenure.client.connected import Connected
 from tenure.client.runs import NAME
+from tenure.client.waking import Woken
 from tenure.errors import BadInput, NotFound
 from tenure.optimize import money
 from tenure.optimize.budget import Scope, days
 from tenure.optimize.money import Dollars
-from tenure.runtime.store import Connection, alerts, cached, caps, charges, epochs, runs
+from tenure.runtime.store import Connection, accounts, alerts, approvals, cached, caps, charges, epochs, runs
+from tenure.runtime.store.accounts import Account
 from tenure.runtime.store.alerts import Alert
 from tenure.runtime.store.cached import RuleAccount
 from tenure.runtime.store.caps import Cap, Capped
-from tenure.runtime.store.charges import Account, Total
+from tenure.runtime.store.charges import Total
 from tenure.trust.pattern import PATTERN
 
 NONE = "none"  # the word that lifts a cap
@@ -31,6 +34,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Capping:
+    """The caps of a tenant that are in force now, and what became of the runs that waited for others."""
+
+    in_force: list[Standing]
+    woken: Woken
+
+
+@dataclass(frozen=True)
 class Cost:
     """The facet `system.cost`. Amounts in micro-dollars, times in milliseconds since the epoch."""
 
@@ -38,9 +49,9 @@ class Cost:
 
     async def accounts(self, by: str = "agent", since: int = 0, tenant: str | None = None) -> list[Account]:
         """What calls since then came to, by `agent`, `tenant`, `model`, `tier` or `day`. Raises BadInput for anything else."""
-        if by not in charges.BY:
-            raise BadInput(f"by={by!r}: must be one of {', '.join(charges.BY)}")
-        return await self.system.require_store().read(lambda db: charges.accounts(db, by, since, tenant))
+        if by not in accounts.BY:
+            raise BadInput(f"by={by!r}: must be one of {', '.join(accounts.BY)}")
+        return await self.system.require_store().read(lambda db: accounts.by(db, by, since, tenant))
 
     async def alerts(self, since: int = 0) -> list[Alert]:
         """Every threshold of a budget that was passed since then, the newest first, and whether the webhook has taken it."""
@@ -48,11 +59,11 @@ class Cost:
 
     async def cap(
         self, tenant: str, *, daily: Dollars | None = None, monthly: Dollars | None = None, by: str
-    ) -> list[Standing]:
+    ) -> Capping:
         """Let a tenant spend so many dollars in a day, in a month (UTC), whatever its agents' budgets say; "none" lifts a cap.
 
-        Bites at the next call of the model; what is left out stays as it is. Returns the caps of the tenant that are in force
-        then. Raises BadInput for a name that no tenant can have, ConfigError for an amount that is none.
+        Bites at the next call of the model; what is left out stays as it is. The runs that wait for a cap that is not in force any
+        more are woken. Raises BadInput for a name that no tenant can have, ConfigError for an amount that is none.
         """
         if not NAME.fullmatch(tenant):
             raise BadInput(f"tenant={tenant!r}: must match {NAME.pattern}")
@@ -64,12 +75,13 @@ class Cost:
             raise BadInput(f"no cap is given for tenant {tenant!r}: say daily or monthly, in dollars, or {NONE!r}")
         at = _now()
 
-        def write(db: Connection) -> list[Standing]:
+        def write(db: Connection) -> tuple[list[Standing], list[str]]:
             for scope, amount in wanted.items():
                 caps.put(db, tenant, scope, amount, by, at)
-            return _standing(db, at, tenant)
+            return _standing(db, at, tenant), _waiting_in_vain(db, tenant)
 
-        return await self.system.require_store().transact(write)
+        in_force, waiting = await self.system.require_store().transact(write)
+        return Capping(in_force, await waking.wake(self.system.temporal, waiting))
 
     async def caps(self) -> list[Standing]:
         """Every cap that operators have set, with what there is of it now."""
@@ -85,7 +97,7 @@ class Cost:
         return [f"no run of a tenant {tenant!r} is known here" + (f": did you mean {near[0]!r}?" if near else "")]
 
     async def rules(self, tenant: str | None = None) -> list[RuleAccount]:
-        """What each rule of a cache has given again, how many of its answers were audited, how many were wrong."""
+        """What each rule of a cache has given, how much of that was called bad, how many answers were audited, how many wrong."""
         return await self.system.require_store().read(lambda db: cached.rule_accounts(db, tenant))
 
     async def bump_epoch(self, pattern: str, tenant: str = "default") -> None:
@@ -117,6 +129,13 @@ class Cost:
                 else f"; there is {sorted(known)[0]!r}"
             )
             raise NotFound(f"no rule {rule!r} of {agent} for tenant {tenant} is closed{told}")
+
+
+def _waiting_in_vain(db: Connection, tenant: str) -> list[str]:
+    """The runs that ask people to add to a cap which is not in force any more: also those that an earlier change did not reach."""
+    in_force = {cap.id for cap in caps.in_force(db)}
+    asked = ((one.workflow, one.payload.get("operator_cap")) for one in approvals.about_budgets(db, tenant))
+    return [workflow for workflow, cap in asked if cap and cap not in in_force]
 
 
 def _amount(scope: Capped, told: Dollars) -> int | None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
-from temporalio.service import RPCError
 
+from tenure.client import waking
 from tenure.client.connected import Connected
 from tenure.client.toolbox import check_named, toolboxes
 from tenure.errors import BadInput, NotFound
 from tenure.runtime.store import Connection, agents, restrictions, runs
 from tenure.runtime.store.restrictions import Restricted
 from tenure.trust.restrictions import EVERY, Restriction, check
-
-WAKING = 20  # runs that are woken at once
 
 
 @dataclass(frozen=True)
@@ -82,17 +79,7 @@ class Restrictions:
         """Tell the runs that wait. Who is not reached looks by itself every ten minutes."""
         # From the store: a run says there that it waits in the transaction in which it reads what restricts it.
         waiting = await self.system.require_store().read(lambda db: runs.waiting_now(db, tenant, agent))
-        limit = asyncio.Semaphore(WAKING)
-
-        async def wake(run: str) -> bool:
-            async with limit:
-                try:
-                    await self.system.temporal.get_workflow_handle(run).signal("resume")
-                except RPCError:
-                    return False  # it ended meanwhile
-                return True
-
-        return sum(await asyncio.gather(*(wake(run) for run in waiting)))
+        return (await waking.wake(self.system.temporal, waiting)).told
 
 
 def meaning(in_force: Iterable[Restricted], tenant: str, agent: str) -> list[Restricted]:

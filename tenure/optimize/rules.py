@@ -38,7 +38,9 @@ class CacheRule(BaseModel):
 
     With `response` it is canned: whatever matches `pattern` or one of `examples` is answered with it. `pattern` is the name of an
     intent ("greeting", "thanks", "goodbye"), or "regex:" and a regular expression that the whole request must match, in either
-    case. Without `response` it gives the answers of earlier runs again, for `ttl` seconds after those runs began: to the very same
+    case. A canned answer does not age, since no run has found it out: `ttl` may stand beside it and means nothing there.
+
+    Without `response` it gives the answers of earlier runs again, for `ttl` seconds after those runs began: to the very same
     request, or with `similarity` (at least 0.7) to one that the guards call the same and that is written that much alike.
     `pattern` and `examples` then limit it to such requests. Keys may be written in camelCase. Raises ConfigError.
     """
@@ -49,7 +51,7 @@ class CacheRule(BaseModel):
     examples: tuple[str, ...] = ()
     response: str | None = None
     similarity: float | None = None
-    ttl: int | None = None  # seconds
+    ttl: int | None = None  # seconds; beside a response it means nothing
 
     if TYPE_CHECKING:  # what may be written is wider than what is kept
 

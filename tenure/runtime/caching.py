@@ -14,7 +14,7 @@ from tenure.optimize import admission, audits, guards, similarity
 from tenure.optimize.guards import Guarded
 from tenure.optimize.rules import CacheRule
 from tenure.run import Effect, RunRequest, Snapshot, StopReason
-from tenure.runtime.store import Connection, cached, charges, epochs, transcript, verdicts
+from tenure.runtime.store import Connection, accounts, cached, charges, epochs, transcript, verdicts
 from tenure.runtime.store.cached import Entry, Hit
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
@@ -58,10 +58,13 @@ def served(db: Connection, run: RunRow, by: Served, model: str, prices: str, at:
     charges.keep_hit(db, run, model, by, prices, at)
 
 
-def finished(db: Connection, run: RunRow) -> None:
+def finished(db: Connection, run: RunRow, at: int) -> None:
     """The run has ended, or somebody has said something of it: its answer is let in, or taken back."""
     said = verdicts.of_run(db, run.workflow)
-    if any(not one.good for one in said):
+    bad = any(not one.good for one in said)
+    if said:
+        _heard(db, run, bad, at)
+    if bad:
         _withdraw(db, run)
         return
     entry = cached.opened(db, run.workflow)
@@ -95,11 +98,8 @@ def audited(db: Connection, run: RunRow, agreed: bool, at: int) -> None:
     if agreed:
         return
     cached.drop(db, hit.source)
-    who = run.tenant, run.agent
-    n, wrong = cached.audits(db, who, hit.rule)
-    if audits.closes(n, wrong):
-        told = f"{wrong} of {n} audited answers were wrong, more than {audits.WRONG_AT_MOST:.0%} can explain"
-        cached.close_rule(db, who, hit.rule, told, at)
+    counted = cached.audits(db, (run.tenant, run.agent), hit.rule)
+    _close_if_wrong(db, hit, counted, "audited answers were wrong", at)
 
 
 def _answers(
@@ -112,7 +112,7 @@ def _answers(
         if rule.name in closed or not rule.matches(message):
             continue
         if rule.response is not None:
-            saved = charges.usual(db, asked.request.tenant, agent.name)
+            saved = accounts.usual(db, asked.request.tenant, agent.name)
             yield rule.response, Served(tier="canned", rule=rule.name, saved=saved)
         elif (found := _given_before(db, rule, agent, asked)) is not None:
             entry, tier = found
@@ -189,6 +189,24 @@ def _pure(agent: AgentSpec) -> list[str]:
 
 def _hit(workflow: str, tenant: str, agent: str, served: Served, at: int, *, audited: bool = False) -> Hit:
     return Hit(workflow, tenant, agent, served.rule, served.tier, served.source, audited, at)
+
+
+def _heard(db: Connection, run: RunRow, bad: bool, at: int) -> None:
+    """What people say of an answer that a rule has given counts for the rule: once for each run, until they take it back."""
+    hit = cached.hit_of(db, run.workflow)
+    if hit is None or hit.audited:  # then it was Claude who answered
+        return
+    cached.note_complaint(db, run.workflow, bad)
+    if bad:
+        counted = cached.complaints(db, (run.tenant, run.agent), hit.rule)
+        _close_if_wrong(db, hit, counted, "answers that it gave were called bad", at)
+
+
+def _close_if_wrong(db: Connection, hit: Hit, counted: tuple[int, int], what: str, at: int) -> None:
+    n, wrong = counted
+    if audits.closes(n, wrong):
+        told = f"{wrong} of {n} {what}, more than {audits.WRONG_AT_MOST:.0%} can explain"
+        cached.close_rule(db, (hit.tenant, hit.agent), hit.rule, told, at)
 
 
 def _withdraw(db: Connection, run: RunRow) -> None:

@@ -50,7 +50,7 @@ def say(db: Connection, run: RunRow, source: str, good: bool, note: str, at: int
     if known is not None and (known.good, known.note) == (good, note) and not severe:
         return
     verdicts.put(db, run.workflow, source, good, note, at)
-    caching.finished(db, run)
+    caching.finished(db, run, at)
     outcomes.judged(db, (run.tenant, run.agent), run.workflow, source, good, severe, note, at)
 
 
@@ -60,7 +60,7 @@ def finished(db: Connection, run: RunRow, at: int) -> None:
     Of one that was cancelled, or that an outage ended, nothing else is said: it is none of the runs that the agent is judged by.
     """
     told = _of_itself(db, run)
-    caching.finished(db, run)
+    caching.finished(db, run, at)
     if run.stop_reason in SAYS_NOTHING and not told:
         return
     if outcomes.finished(db, (run.tenant, run.agent), run.workflow, at):

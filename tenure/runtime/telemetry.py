@@ -78,8 +78,13 @@ def span(name: str, run: str, carrier: Mapping[str, str], attributes: Attributes
 
 
 def event(name: str, attributes: Attributes) -> None:
-    """An event on the span that is open here."""
-    trace.get_current_span().add_event(name, dict(attributes))
+    """An event on the span that is open here; where none is, on one of its own, of the same name."""
+    here = trace.get_current_span()
+    if here.is_recording():
+        here.add_event(name, dict(attributes))
+        return
+    with tracer().start_as_current_span(name, attributes=dict(attributes)) as own:
+        own.add_event(name, dict(attributes))
 
 
 def past(name: str, run: str, carrier: Mapping[str, str], times: tuple[int, int], attributes: Attributes) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tenure import Agent, tool
 from tenure.errors import StoreUnavailable
-from tenure.runtime.store import charges
+from tenure.runtime.store import accounts
 from tenure.testing import embedded
 from tenure.testing.scripted_claude import text, tool_use
 from tests.postgres import Postgres, served
@@ -50,5 +50,5 @@ async def test_no_call_is_paid_while_the_store_is_dead_and_the_run_goes_on_when_
         mortal.rise()
         response = await asyncio.wait_for(handle.result(), 60)
         assert (response.message, DONE, len(claude.requests)) == ("done", ["a", "a"], 4)
-        (account,) = await store.read(lambda db: charges.accounts(db, "agent", 0))
+        (account,) = await store.read(lambda db: accounts.by(db, "agent", 0))
         assert (account.calls, account.held, account.unknown) == (4, 0, 0)

@@ -108,6 +108,7 @@ KNOWING, AUDITED = (
 )
 AGENTS = {
     "paid": PAYING,
+    "lifted": PAYING,
     "known": KNOWING,
     "audited": AUDITED,
     "policed": POLICED,
@@ -178,6 +179,20 @@ async def _paid(system: Embedded) -> RunHandle:
     )
     handle = await system.runs.start("keeper", "go")
     await system.approve(await one_pending(system))
+    await handle.result()
+    return handle
+
+
+async def _lifted(system: Embedded) -> RunHandle:
+    """A run that waits for an operator's cap: it is woken for nothing, then the cap is lifted."""
+    await (await system.runs.start("keeper", "before")).result()
+    await system.cost.cap("default", daily="0.001", by="operator")
+    handle = await system.runs.start("keeper", "go")
+    await one_pending(system)
+    await asyncio.sleep(1)  # it looks when it has asked, and when it is woken
+    await system.restrictions.lift("default", "keeper", by="operator")
+    await asyncio.sleep(1)
+    await system.cost.cap("default", daily="none", by="operator")
     await handle.result()
     return handle
 
@@ -264,6 +279,7 @@ SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude
         trusted.halted,
     ),
     "paid": ([tool_use("look", what="a"), text("done")], _paid),
+    "lifted": ([tool_use("look", what="a"), text("done")], _lifted),
     "known": ([text("today")], _known),
     "audited": (lambda body: text("different" if "Two answers" in str(body) else f"at {time.time_ns() % 99}"), _known),
     "ledger-raised": (lambda body: text("done"), trusted.raised),

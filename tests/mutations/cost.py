@@ -52,6 +52,8 @@ MUTANTS = (
     caching("threshold", "if by >= rule.similarity and", "if"),
     caching("complaint", "    if bad:\n        _withdraw(db, run)", "    if False:\n        _withdraw(db, run)"),
     caching("complaint about a repeat", "if hit is not None and not hit.audited:", "if False:"),
+    caching("complaint about a rule", "        _heard(db, run, bad, at)\n", "        pass\n"),
+    Mutant("complaint: all answers", CACHED, '"audited = 0", who, rule', '"complained = 1", who, rule', KEPT),
     caching(
         "unknown taint",
         'found is None or found[1].get("tainted", True)',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tenure import Agent, Response, ToolContext, tool
+from tenure.cli import main
 from tenure.errors import ConfigError, NotFound
 from tenure.hooks import Hold, Rewrite
 from tenure.run import Outcome, RunRequest
@@ -138,8 +141,24 @@ async def test_only_what_somebody_called_good_is_given_again_and_a_complaint_tak
         await system.feedback.give(first.id, good=True)
         given = await agent.run(HOURS)
         assert (given.message, given.tier) == ("One.", "exact")
+        await both(agent, HOURS, HOURS)
         await system.feedback.give(given.id, good=False, note="you open at ten")
+        (rule,) = await system.cost.rules()
+        assert (rule.hits, rule.complaints, rule.closed) == (3, 1, "")
         assert (await agent.run(HOURS)).message == "Three."
+
+
+async def test_a_rule_that_people_complain_of_closes_itself_and_tenure_cache_says_so() -> None:
+    agent = desk(GREETING)
+    async with embedded(agent, claude=in_order("Good day.")) as system:
+        greeted = await agent.run("hello")
+        await system.feedback.give(greeted.id, good=False, note="not to our clients")
+        assert (await agent.run("hello")).message == "Good day."
+        env = {"TENURE_HOME": str(system.settings.home), "COLUMNS": "100"}
+        told = (await asyncio.to_thread(CliRunner(env=env).invoke, main, ["cache"])).stdout.splitlines()
+        assert told[0].split()[3:6] == ["answered", "bad", "audited"]
+        assert told[1].split() == ["desk", "default", "greeting", "1", "1", "0", "0", "-"]
+        assert told[2].startswith("closed: greeting of desk: 1 of 1 answers that it gave were called bad, more than 2%")
 
 
 @tool(effect="read", output="*")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
 
 from tenure import Agent
 from tenure.cli import main
+from tenure.client import RunHandle
+from tenure.client.cost import Cost
+from tenure.client.waking import Woken
 from tenure.errors import BadInput, ConfigError
 from tenure.optimize import money
-from tenure.runtime.store import Connection
+from tenure.runtime.store import Connection, approvals, caps
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import text
 from tests.waiting import eventually, one_pending
@@ -42,7 +48,14 @@ async def spend(system: Embedded, amount: int, scope: str = "tenant/day") -> Non
 
 async def typed(system: Embedded, *words: str) -> Result:
     """What an operator types; a thread, because each command has an event loop of its own."""
-    env = {"TENURE_HOME": str(system.settings.home), "COLUMNS": "100", "USER": "omar", "LOGNAME": "omar"}
+    at = system.temporal.service_client.config.target_host
+    env = {
+        "TENURE_HOME": str(system.settings.home),
+        "TEMPORAL_ADDRESS": at,
+        "COLUMNS": "100",
+        "USER": "omar",
+        "LOGNAME": "omar",
+    }
     return await asyncio.to_thread(CliRunner(env=env).invoke, main, list(words))
 
 
@@ -72,12 +85,28 @@ async def test_a_cap_bites_at_the_next_call_and_gives_way_at_the_next_call() -> 
         assert (await agent.run("go")).success
 
 
-async def paused(system: Embedded, agent: Agent) -> Any:
+async def paused(system: Embedded, agent: Agent) -> RunHandle:
     """A run that waits for people because the tenant's day is all but spent."""
     await agent.run("go")
     await system.cost.cap("default", daily=0.1, by="omar")
     await spend(system, 99_900)
     return await agent.start("go")
+
+
+async def markers(handle: RunHandle) -> int:
+    """How often the run has done something that its history marks: asked, looked."""
+    history = await handle.workflow.fetch_history()
+    return sum(event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED for event in history.events)
+
+
+async def seen_to_wait(handle: RunHandle) -> None:
+    """It has looked at the ledger after it asked, and does nothing more."""
+
+    async def waits() -> bool:
+        history = await handle.workflow.fetch_history()
+        return any(event.event_type == EventType.EVENT_TYPE_TIMER_STARTED for event in history.events)
+
+    await eventually(waits)
 
 
 async def test_people_may_add_to_a_tenant_s_day_by_a_signed_answer() -> None:
@@ -99,7 +128,8 @@ async def test_what_people_add_to_a_cap_that_is_not_in_force_any_more_lets_nobod
     async with embedded(agent, claude=done) as system:
         handle = await paused(system, agent)
         request = await one_pending(system)
-        await system.cost.cap("default", daily=0.05, by="omar")
+        # Nobody wakes the run: it hears of the answer first.
+        await system.require_store().transact(lambda db: caps.put(db, "default", "tenant/day", 50_000, "omar", 1))
         await system.approve(request)
 
         async def asked_anew() -> list[Any]:
@@ -109,6 +139,90 @@ async def test_what_people_add_to_a_cap_that_is_not_in_force_any_more_lets_nobod
         assert again.payload["cap"] == "$0.05"
         await system.answer(again, "deny", note="enough for today")
         assert (await handle.result()).stop_reason == "budget"
+
+
+@pytest.mark.parametrize("daily", ["none", "5"])
+async def test_a_run_that_waits_for_a_cap_goes_on_when_it_is_lifted_or_raised(daily: str) -> None:
+    agent = desk(on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        handle = await paused(system, agent)
+        request = await one_pending(system)
+        await seen_to_wait(handle)
+        told = await system.cost.cap("default", daily=daily, by="omar")
+        assert told.woken == Woken(told=1)
+        assert (await handle.result()).success
+        (asked,) = await system.require_store().read(lambda db: approvals.of_run(db, handle.id))
+        assert (asked.request.id, asked.choice, asked.answers) == (request.id, "withdrawn", [])
+        assert (await system.cost.cap("default", daily=daily, by="omar")).woken == Woken()
+
+
+async def test_a_run_that_waits_for_a_cap_asks_anew_when_that_is_another_one_and_still_too_low() -> None:
+    agent = desk(on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        handle = await paused(system, agent)
+        before = await one_pending(system)
+        await system.cost.cap("default", daily=0.05, by="omar")
+
+        async def asked_anew() -> list[Any]:
+            return [one for one in await system.approvals.pending() if one.id != before.id]
+
+        (again,) = await eventually(asked_anew)
+        assert (before.payload["cap"], again.payload["cap"]) == ("$0.10", "$0.05")
+        await system.approve(again)  # five cents on top of five: too little still
+        assert (await eventually(asked_anew)) != [again]
+        await handle.cancel()
+
+
+async def test_a_cap_that_is_lifted_before_the_run_is_seen_to_wait_for_it_is_not_waited_for() -> None:
+    agent = desk(on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        await agent.run("go")
+        await system.cost.cap("default", daily=0.1, by="omar")
+        await spend(system, 99_900)
+        lift = "CREATE TRIGGER lift AFTER INSERT ON requests BEGIN UPDATE caps SET lifted_at = 1; END"
+        await system.require_store().transact(lambda db: db.execute(lift))
+        assert (await agent.run("go")).success
+
+
+async def test_a_run_that_is_woken_for_nothing_goes_on_waiting_for_the_same_answer() -> None:
+    agent = desk(on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        handle = await paused(system, agent)
+        request = await one_pending(system)
+        await seen_to_wait(handle)
+        looks = await markers(handle)
+        assert await system.restrictions.lift("default", "*", by="omar") == (0, 1)
+
+        async def has_looked() -> bool:
+            return await markers(handle) > looks
+
+        await eventually(has_looked)
+        assert await one_pending(system) == request
+        await system.approve(request)
+        assert (await handle.result()).success
+
+
+async def test_a_run_that_waits_for_something_else_hears_nothing_of_caps() -> None:
+    agent = desk(daily=0.1, on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        await agent.run("go")
+        await spend(system, 99_900, "agent/day")
+        handle = await agent.start("go")
+        await one_pending(system)
+        for tenant in ("default", "acme"):
+            assert (await system.cost.cap(tenant, daily=50, by="omar")).woken == Woken()
+        await handle.cancel()
+
+
+async def test_runs_that_cannot_be_told_are_counted_and_told_by_the_next_change() -> None:
+    agent = desk(on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        handle = await paused(system, agent)
+        await one_pending(system)
+        away = replace(system, temporal=await Client.connect("127.0.0.1:1", lazy=True))
+        assert (await Cost(away).cap("default", daily=5, by="omar")).woken == Woken(missed=1)
+        assert (await system.cost.cap("default", daily=5, by="omar")).woken == Woken(told=1)
+        assert (await handle.result()).success
 
 
 async def test_an_amount_or_a_name_that_cannot_be_meant_is_refused() -> None:
@@ -150,6 +264,16 @@ async def test_an_operator_caps_a_tenant_lists_the_caps_and_lifts_them() -> None
         await typed(system, "cost", "cap", "acme", "--monthly", "none")
         assert (await typed(system, "cost", "caps")).stdout == "no tenant is capped by an operator\n"
         assert json.loads((await typed(system, "cost", "caps", "--json")).stdout) == []
+
+
+async def test_whoever_lifts_a_cap_hears_how_many_runs_had_waited_for_it() -> None:
+    agent = desk(on_exhausted="pause")
+    async with embedded(agent, claude=done) as system:
+        handle = await paused(system, agent)
+        await one_pending(system)
+        lifted = await typed(system, "cost", "cap", "default", "--daily", "none")
+        assert lifted.stdout.splitlines() == ["no operator's cap on tenant default", "1 waiting run told"]
+        assert (await handle.result()).success
 
 
 async def test_whoever_caps_a_tenant_hears_that_nobody_has_seen_it_or_that_nothing_fits_any_more() -> None:

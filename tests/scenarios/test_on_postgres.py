@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from tenure import Agent, tool
-from tenure.runtime.store import approvals, charges, effects, runs
+from tenure.runtime.store import accounts, approvals, effects, runs
 from tenure.testing import embedded
 from tenure.testing.scripted_claude import text, tool_use
 from tests.postgres import Postgres
@@ -39,7 +39,7 @@ async def test_a_run_with_an_approval_and_a_budget_lives_on_postgres(postgres: P
         assert await store.read(lambda db: approvals.approved_by(db, asked.id)) == ["operator", "reviewer"]
         (effect,) = await store.read(lambda db: effects.of_run(db, handle.id))
         assert (effect["status"], json.loads(effect["result"])["value"]) == ("done", {"paid": 7})
-        (account,) = await store.read(lambda db: charges.accounts(db, "agent", 0))
+        (account,) = await store.read(lambda db: accounts.by(db, "agent", 0))
         assert (account.calls, account.unknown, account.held) == (2, 0, 0)
         assert account.cost == round(response.cost * 1_000_000) > 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -9,10 +11,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tenure import Agent, tool
+from tenure.runtime.store import Connection
 from tenure.runtime.telemetry import provider
 from tenure.testing import embedded
 from tenure.testing.scripted_claude import text, tool_use
-from tests.waiting import one_pending
+from tests.waiting import eventually, one_pending
 
 
 @tool(effect="privileged")
@@ -78,3 +81,39 @@ async def test_the_spans_of_a_run_form_one_tree_with_the_standard_names(exporter
     assert waited.start_time is not None
     assert waited.end_time is not None
     assert waited.end_time > waited.start_time
+
+
+def alerts_on(exporter: InMemorySpanExporter) -> list[tuple[str, Any]]:
+    """Which span each alert stands on, and about which share of the day's budget it is."""
+    return [
+        (span.name.partition(" ")[0], dict(event.attributes or {}).get("threshold"))
+        for span in exporter.get_finished_spans()
+        for event in span.events
+        if event.name == "tenure.budget.alert"
+    ]
+
+
+async def test_an_alert_is_an_event_whether_a_call_raised_it_or_the_worker_s_upkeep(
+    exporter: InMemorySpanExporter,
+) -> None:
+    agent = Agent(name="desk", optimization={"budget": {"daily": 0.1, "alert_threshold": ["0.001", 0.5]}})
+    async with embedded(agent, claude=lambda body: text("done")) as system:
+        await agent.run("go")
+        assert alerts_on(exporter) == [("chat", "0.001")]
+        await system.require_store().transact(lose_a_call)
+
+        async def swept() -> bool:
+            return len(alerts_on(exporter)) > 1
+
+        await eventually(swept)
+        assert alerts_on(exporter)[1:] == [("tenure.budget.alert", "0.5")]
+
+
+def lose_a_call(db: Connection) -> None:
+    """Another call of the same run was held long ago, and nobody settled it."""
+    db.execute(
+        "INSERT INTO charges (key, workflow, tenant, agent, model, tier, seq, prices, held, at, expires_at, outcome)"
+        " SELECT 'lost', workflow, tenant, agent, model, tier, seq, prices, 60000, at, 1, 'held' FROM charges"
+    )
+    db.execute("INSERT INTO charge_scopes SELECT 'lost', scope, subject, period FROM charge_scopes")
+    db.execute("UPDATE totals SET held = 60000")

@@ -106,10 +106,10 @@ class Runs:
 
         self.store.at_once(write)
 
-    def say(self, workflow: str, good: bool) -> None:
+    def say(self, workflow: str, good: bool, source: str = "client") -> None:
         """Somebody judges the run."""
         self.store.at_once(
-            lambda db: judging.say(db, runs.get(db, workflow), "client", good, "", self.at)  # type: ignore[arg-type]
+            lambda db: judging.say(db, runs.get(db, workflow), source, good, "", self.at)  # type: ignore[arg-type]
         )
 
     def answer(self, message: str, tools: tuple[str, ...] = (), **more: Any) -> str | None:

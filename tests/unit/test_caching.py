@@ -8,9 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tenure import Agent
+from tenure.optimize import CacheRule, Optimization
 from tenure.runtime import caching
-from tenure.runtime.store import epochs, runs
-from tenure.turn import Turn
+from tenure.runtime.store import cached, epochs, runs
+from tenure.runtime.store.cached import RuleAccount
+from tenure.turn import Audit, Turn
 from tests.unit.answered_runs import MESSAGES, TENANTS, TTL, WHOSE, Runs, desk
 
 PARTS = st.fixed_dictionaries({}, optional=WHOSE)
@@ -114,16 +117,94 @@ def test_a_complaint_takes_an_answer_back_wherever_it_was_given() -> None:
     made = Runs()
     first, _ = made.look("acme", MESSAGES[0])
     made.end(first, "Nine.", [])
-    again, found = made.look("acme", MESSAGES[0])
-    assert isinstance(found, Turn)
-    assert found.served is not None
-    served = found.served
-    made.store.at_once(lambda db: caching.served(db, runs.get(db, again), served, "m", "p", made.at))  # type: ignore[arg-type]
-    made.say(again, good=False)
+    again = [given(made) for _ in range(3)]  # so many that one complaint closes no rule
+    made.say(again[0], good=False)
+    assert account(made).closed == ""
     assert made.look("acme", MESSAGES[0])[1] is None
     made.end(f"acme:run:desk:{made.number}", "Ten.", [])
     made.say(f"acme:run:desk:{made.number}", good=False)
     assert made.look("acme", MESSAGES[0])[1] is None
+
+
+def given(made: Runs, message: str = MESSAGES[0]) -> str:
+    """The run that was answered by a rule."""
+    workflow, found = made.look("acme", message)
+    assert isinstance(found, Turn)
+    by = found.served
+    assert by is not None
+    made.store.at_once(lambda db: caching.served(db, runs.get(db, workflow), by, "m", "p", made.at))  # type: ignore[arg-type]
+    return workflow
+
+
+def greeter(ttl: int | None = None) -> Runs:
+    """Runs of an agent that greets by a rule, and compares nothing."""
+    rule = CacheRule(pattern="greeting", response="Hello!", ttl=ttl)
+    return Runs(agent=Agent(name="desk", optimization=Optimization(enable_cache=True, cache_rules=[rule])))
+
+
+def account(made: Runs) -> RuleAccount:
+    (found,) = cached.rule_accounts(made.store.db)
+    return found
+
+
+def test_a_canned_answer_does_not_age_whatever_its_ttl_says() -> None:
+    made = greeter(ttl=1)
+    for _ in range(2):
+        given(made, "hello")
+        made.at += 10**9
+
+
+def test_complaints_count_against_all_that_a_rule_has_given_and_close_it_when_they_are_too_many() -> None:
+    made = greeter()
+    answered = [given(made, "hello") for _ in range(12)]
+    made.say(answered[3], good=False)
+    assert (account(made).complaints, account(made).closed) == (1, "")
+    made.say(answered[5], good=False)
+    told = account(made)
+    assert (told.hits, told.complaints, told.audited, told.wrong) == (12, 2, 0, 0)
+    assert told.closed == "2 of 12 answers that it gave were called bad, more than 2% can explain"
+    assert made.look("acme", "hello")[1] is None
+
+
+def test_few_complaints_about_many_answers_close_nothing() -> None:
+    made = greeter()
+    answered = [given(made, "hello") for _ in range(40)]
+    for workflow in answered[:2]:
+        made.say(workflow, good=False)
+    assert (account(made).complaints, account(made).closed) == (2, "")
+
+
+def test_a_run_is_complained_of_once_however_often_somebody_complains_and_not_when_it_is_taken_back() -> None:
+    made = greeter()
+    answered = [given(made, "hello") for _ in range(12)]
+    for source in ("client", "person:ann", "client", "person:bob"):
+        made.say(answered[0], good=False, source=source)
+    assert (account(made).complaints, account(made).closed) == (1, "")
+    for source in ("client", "person:ann", "person:bob"):
+        made.say(answered[0], good=True, source=source)
+    assert account(made).complaints == 0
+
+
+def test_a_complaint_about_what_claude_said_instead_is_none_about_the_rule() -> None:
+    made = Runs()
+    made.answer(MESSAGES[0])
+    compared, found = made.look("acme", MESSAGES[0], draw=0.0)
+    assert isinstance(found, Audit)
+    made.end(compared, "Ten.", [])
+    made.say(compared, good=False)
+    assert (account(made).hits, account(made).complaints, account(made).closed) == (0, 0, "")
+
+
+def test_a_rule_that_was_opened_again_begins_without_its_complaints() -> None:
+    made = greeter()
+    first = [given(made, "hello") for _ in range(2)]
+    made.say(first[0], good=False)
+    assert account(made).closed
+    made.store.at_once(lambda db: cached.reopen_rule(db, ("acme", "desk"), "greeting", made.at))
+    made.at += 1
+    given(made, "hello")
+    made.say(first[1], good=False)
+    assert (account(made).complaints, account(made).closed) == (2, "")
 
 
 def test_what_is_written_less_alike_than_the_rule_wants_is_asked() -> None:

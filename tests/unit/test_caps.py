@@ -7,25 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from tenure.optimize.budget import Budget, Scope, Spender, scopes
+from tenure.optimize.budget import Budget, Scope, scopes
 from tenure.runtime.store import Connection, alerts, caps, charges
-from tenure.runtime.store.charges import Call, Settled, Short
+from tenure.runtime.store.charges import Settled, Short
 from tenure.turn import Usage
-
-NOON = 1_795_262_400_000  # 2026-11-21 12:00 UTC
-DAY = 24 * 3600_000
-WHO = Spender(tenant="acme", agent="desk", workflow="run1", user="alice")
-FREE = Budget()
-
-
-def held(
-    db: Connection, key: str, amount: int, *, at: int = NOON, who: Spender = WHO, budget: Budget = FREE
-) -> Short | None:
-    made = Call(
-        key=key, workflow=who.workflow, tenant=who.tenant, agent=who.agent, user=who.user, model="claude-sonnet-5-5",
-        tier="model", seq=1, prices="1", held=amount, at=at, expires_at=at + 60_000,
-    )  # fmt: skip
-    return charges.hold(db, made, scopes(budget, who, at))
+from tests.unit.held_calls import DAY, FREE, NOON, WHO, held
 
 
 def spend(db: Connection, key: str, amount: int, *, at: int = NOON, budget: Budget = FREE) -> None:

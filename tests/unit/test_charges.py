@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sqlite3
 from dataclasses import replace
@@ -22,28 +23,14 @@ from tenure.errors import StoreUnavailable
 from tenure.optimize.budget import Budget, Scope, Spender, scopes
 from tenure.runtime.store import Connection, caps, charges
 from tenure.runtime.store.caps import Capped
-from tenure.runtime.store.charges import Call, Settled, Short
+from tenure.runtime.store.charges import Settled
 from tenure.turn import Usage
+from tests.unit import held_calls
+from tests.unit.held_calls import DAY, LIVES, NOON, WHO, call
 
-NOON = 1_795_262_400_000  # 2026-11-21 12:00 UTC
-DAY = 24 * 3600_000
-WHO = Spender(tenant="acme", agent="desk", workflow="run1", user="alice")
 BUDGET = Budget(per_request=0.0005, daily=0.001, monthly=0.0015, per_user=0.0008)
 USERS = st.sampled_from(["alice", "bob", None])
-LIVES = 60_000  # milliseconds of a hold
-
-
-def call(key: str, held: int, at: int = NOON, who: Spender = WHO) -> Call:
-    return Call(
-        key=key, workflow=who.workflow, tenant=who.tenant, agent=who.agent, user=who.user, model="claude-sonnet-5-5",
-        tier="model", seq=1, prices="1", held=held, at=at, expires_at=at + LIVES,
-    )  # fmt: skip
-
-
-def held(
-    db: Connection, key: str, amount: int, at: int = NOON, who: Spender = WHO, budget: Budget = BUDGET
-) -> Short | None:
-    return charges.hold(db, call(key, amount, at, who), scopes(budget, who, at))
+held = functools.partial(held_calls.held, budget=BUDGET)
 
 
 def spent(db: Connection, name: str, at: int = NOON) -> tuple[int, int]:

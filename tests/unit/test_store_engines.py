@@ -124,7 +124,7 @@ async def test_a_store_that_is_only_read_is_not_made_and_not_written(database_ur
 
 
 async def test_a_cap_is_never_overshot_by_holds_of_several_processes(store: Store, database_url: str) -> None:
-    from tenure.runtime.store import charges
+    from tenure.runtime.store import accounts
 
     holders = [
         await asyncio.create_subprocess_exec(
@@ -133,7 +133,7 @@ async def test_a_cap_is_never_overshot_by_holds_of_several_processes(store: Stor
         for number in range(3)
     ]
     told = [json.loads((await one.communicate())[0]) for one in holders]
-    rows = await store.read(lambda db: charges.accounts(db, "agent", 0))
+    rows = await store.read(lambda db: accounts.by(db, "agent", 0))
     assert sum(one["held"] for one in told) == 40, "four thousand, a hundred each"
     assert rows[0].calls == 40
     assert min(one["held"] for one in told) > 0, "they were at it at the same time"

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from tenure.optimize.budget import Scope
 from tenure.run import RunRequest, Snapshot
-from tenure.runtime.store import Connection, alerts, cached, caps, charges, epochs, results, runs
+from tenure.runtime.store import Connection, accounts, alerts, cached, caps, charges, epochs, results, runs
 from tenure.runtime.store.cached import Entry, Hit
 from tenure.runtime.store.results import Found, Read, Sought
 from tenure.turn import Served, Usage
-from tests.unit.test_charges import NOON, WHO, call
+from tests.unit.held_calls import NOON, WHO, call
 
 ENTRY = Entry(
     "w1", "acme", "desk", "part", "When?", "|when", "when", {"hours": 1}, verified=False, at=NOON, expires_at=NOON + 9
@@ -44,10 +44,31 @@ def test_hits_are_counted_audited_and_close_their_rule(db: Connection) -> None:
     cached.close_rule(db, ("acme", "desk"), "exact", "wrong", NOON)
     assert cached.closed(db, ("acme", "desk")) == {"exact"}
     (told,) = cached.rule_accounts(db, "acme")
-    assert (told.hits, told.audited, told.wrong, told.closed) == (1, 1, 1, "wrong")
+    assert (told.hits, told.complaints, told.audited, told.wrong, told.closed) == (1, 0, 1, 1, "wrong")
     assert cached.rule_accounts(db) == [told]
     cached.reopen_rule(db, ("acme", "desk"), "exact", NOON)
     assert cached.audits(db, ("acme", "desk"), "exact") == (0, 0)
+
+
+def test_a_complaint_is_about_an_answer_that_was_given(db: Connection) -> None:
+    hit = Hit("w1", "acme", "desk", "exact", "exact", "w0", audited=False, at=NOON)
+    for one in (hit, replace(hit, workflow="w2"), replace(hit, workflow="w3", audited=True)):
+        cached.note_hit(db, one)
+    for workflow in ("w1", "w3"):
+        cached.note_complaint(db, workflow, complained=True)
+    assert cached.complaints(db, ("acme", "desk"), "exact") == (2, 1)
+    (told,) = cached.rule_accounts(db)
+    assert (told.hits, told.complaints, type(told.complaints)) == (2, 1, int)
+    cached.note_complaint(db, "w1", complained=False)
+    assert cached.complaints(db, ("acme", "desk"), "exact") == (2, 0)
+
+
+def test_what_is_over_goes_the_oldest_first_and_so_much_at_a_time(db: Connection) -> None:
+    for n in range(cached.SWEPT + 2):
+        cached.open_entry(db, replace(ENTRY, workflow=f"w{n}", at=NOON - 10 - n, expires_at=NOON - n))
+    cached.open_entry(db, replace(ENTRY, workflow="new", at=NOON, expires_at=NOON + 9))
+    left = db.execute("SELECT workflow FROM cached_answers ORDER BY workflow").fetchall()
+    assert [row[0] for row in left] == ["new", "w0", "w1"]
 
 
 def test_an_epoch_moves_with_every_change_and_is_none_while_one_is_under_way(db: Connection) -> None:
@@ -114,10 +135,10 @@ def test_the_accounts_are_whole_numbers(db: Connection) -> None:
     charges.settle(db, "a", charges.Settled(40, 50, Usage(input=3, output=4), NOON))
     charges.keep_hit(db, run, "m", Served(tier="exact", saved=40), "1", NOON)
     db.execute("UPDATE runs SET cost = 41 WHERE workflow = 'run1'")
-    usual = charges.usual(db, "acme", "desk")
-    (told,) = charges.accounts(db, "agent", 0, "acme")
+    usual = accounts.usual(db, "acme", "desk")
+    (told,) = accounts.by(db, "agent", 0, "acme")
     assert (told.calls, told.answered, told.cost, told.saved, usual) == (1, 1, 40, 50, 41)
     numbers = [value for value in (*vars(told).values(), usual) if not isinstance(value, str)]
     assert {type(value) for value in numbers} == {int}
-    assert [one.name for one in charges.accounts(db, "day", 0)] == ["2026-11-21"]
-    assert charges.of_run(db, WHO.workflow) == told
+    assert [one.name for one in accounts.by(db, "day", 0)] == ["2026-11-21"]
+    assert accounts.of_run(db, WHO.workflow) == told

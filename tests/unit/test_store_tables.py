@@ -11,6 +11,7 @@ from tenure.optimize.budget import Scope
 from tenure.run import Outcome, Record, RunRequest, Snapshot, Status, StopReason
 from tenure.runtime.store import (
     Connection,
+    accounts,
     agents,
     approvals,
     charges,
@@ -350,10 +351,10 @@ def test_accounts_add_up_by_whatever_they_are_asked_for(db: Connection) -> None:
         assert charges.hold(db, call, [Scope("run", "w", "run", None)]) is None
         if key == "a":
             charges.settle(db, key, Settled(30, 50, Usage(input=7, output=3, cache_read=2, cache_write=1), NOON))
-    told = [(one.name, one.calls, one.unknown, one.cost, one.held) for one in charges.accounts(db, "model", NOON)]
+    told = [(one.name, one.calls, one.unknown, one.cost, one.held) for one in accounts.by(db, "model", NOON)]
     assert told == [("small", 1, 1, 400, 0), ("big", 3, 0, 30, 800)]
-    assert [one.name for one in charges.accounts(db, "day", 0, "acme")] == ["2026-11-21", "2026-11-22"]
-    (agent,) = charges.accounts(db, "agent", 0)
+    assert [one.name for one in accounts.by(db, "day", 0, "acme")] == ["2026-11-21", "2026-11-22"]
+    (agent,) = accounts.by(db, "agent", 0)
     assert (agent.name, agent.calls, agent.cost, agent.counterfactual, agent.input, agent.output) == (
         "desk",
         4,
@@ -362,7 +363,7 @@ def test_accounts_add_up_by_whatever_they_are_asked_for(db: Connection) -> None:
         7,
         3,
     )
-    assert charges.accounts(db, "tenant", 0, "nobody") == charges.accounts(db, "tier", late + 1) == []
+    assert accounts.by(db, "tenant", 0, "nobody") == accounts.by(db, "tier", late + 1) == []
     assert charges.tokens_at(db, "w", 4) == {"big": 13}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tenure.errors import ConfigError
 from tenure.optimize.budget import Scope
-from tenure.runtime import upkeep, webhook
+from tenure.runtime import alerting, webhook
 from tenure.runtime.store import Connection, Store, alerts
 from tenure.runtime.store.alerts import GIVEN_UP_MS, TAKEN_MS, Alert
 from tenure.runtime.webhook import Webhook
@@ -40,7 +40,7 @@ class Worker:
         async with self.to.client() as client:
             for _ in range(times):
                 self.at += later
-                await upkeep.deliver(self.store, self.to, client, lambda: self.at)
+                await alerting.deliver(self.store, self.to, client, lambda: self.at)
 
     async def alerts(self) -> list[Alert]:
         return await self.store.read(lambda db: alerts.since(db, 0))

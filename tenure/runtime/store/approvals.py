@@ -72,6 +72,15 @@ def pending(db: Connection) -> list[Request]:
     return [request for row in rows if (request := _readable(row[0])) is not None]
 
 
+def about_budgets(db: Connection, tenant: str) -> list[Request]:
+    """What the runs of a tenant ask people about budgets now."""
+    rows = db.execute(
+        "SELECT body FROM requests WHERE closed_at IS NULL AND kind = 'budget' AND tenant = ? ORDER BY opened_at, id",
+        (tenant,),
+    )
+    return [request for row in rows if (request := _readable(row[0])) is not None]
+
+
 def find_request(db: Connection, whole: str) -> list[tuple[Request, bool]]:
     """The request of that id, or the one that the workflow of that id asks now, with whether it is still open."""
     rows = db.execute(

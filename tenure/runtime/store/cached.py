@@ -21,14 +21,15 @@ DDL = (
     "CREATE INDEX cached_by_end ON cached_answers (expires_at)",
     """CREATE TABLE cache_hits (
         workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, rule TEXT NOT NULL, tier TEXT NOT NULL,
-        source TEXT NOT NULL, audited INTEGER NOT NULL DEFAULT 0, agreed INTEGER, at INTEGER NOT NULL) WITHOUT ROWID""",
+        source TEXT NOT NULL, audited INTEGER NOT NULL DEFAULT 0, agreed INTEGER, at INTEGER NOT NULL,
+        complained INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
     "CREATE INDEX cache_hits_by_rule ON cache_hits (tenant, agent, rule)",
     """CREATE TABLE closed_rules (
         tenant TEXT NOT NULL, agent TEXT NOT NULL, rule TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL,
         reopened_at INTEGER NOT NULL DEFAULT 0, closed INTEGER NOT NULL, PRIMARY KEY (tenant, agent, rule)) WITHOUT ROWID""",
 )
 CANDIDATES = 50  # the newest requests of one signature that are compared
-DELETED = 100  # rows that are over, at most, with each new one
+SWEPT = 100  # rows that are over, at most, which one transaction deletes
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,8 @@ _COLUMNS = "workflow, tenant, agent, part, request, signature, kept, epochs, ver
 
 
 def open_entry(db: Connection, entry: Entry) -> None:
-    """A run begins whose answer may be given again. What is over is deleted."""
-    over = db.execute(
-        "SELECT workflow FROM cached_answers WHERE expires_at <= ? LIMIT ?", (entry.at, DELETED)
-    ).fetchall()
-    db.executemany("DELETE FROM cached_answers WHERE workflow = ?", [(row[0],) for row in over])
+    """A run begins whose answer may be given again."""
+    _sweep(db, entry.at)
     db.execute(
         f"INSERT INTO cached_answers ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0) ON CONFLICT DO NOTHING",
         (
@@ -120,7 +118,8 @@ def of_signature(db: Connection, part: str, signature: str, after: int, at: int)
 def note_hit(db: Connection, hit: Hit) -> None:
     """An answer was given again, or is to be audited."""
     db.execute(
-        "INSERT INTO cache_hits VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO cache_hits (workflow, tenant, agent, rule, tier, source, audited, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
         (hit.workflow, hit.tenant, hit.agent, hit.rule, hit.tier, hit.source, int(hit.audited), hit.at),
     )
 
@@ -141,13 +140,17 @@ def note_audit(db: Connection, workflow: str, agreed: bool) -> None:
 
 def audits(db: Connection, who: tuple[str, str], rule: str) -> tuple[int, int]:
     """How many hits of a rule of `who` (tenant, agent) were audited since it was last opened, and how many were wrong."""
-    row = db.execute(
-        "SELECT count(*), coalesce(sum(1 - agreed), 0) FROM cache_hits WHERE tenant = ?1 AND agent = ?2 AND rule = ?3"
-        " AND agreed IS NOT NULL AND at > coalesce((SELECT reopened_at FROM closed_rules WHERE tenant = ?1 AND agent = ?2"
-        " AND rule = ?3), 0)",
-        (*who, rule),
-    ).fetchone()
-    return row[0], row[1]
+    return _counted(db, "coalesce(sum(1 - agreed), 0)", "agreed IS NOT NULL", who, rule)
+
+
+def note_complaint(db: Connection, workflow: str, complained: bool) -> None:
+    """Somebody calls what that run was answered with bad, or nobody does any more."""
+    db.execute("UPDATE cache_hits SET complained = ? WHERE workflow = ? AND audited = 0", (int(complained), workflow))
+
+
+def complaints(db: Connection, who: tuple[str, str], rule: str) -> tuple[int, int]:
+    """How many answers a rule of `who` (tenant, agent) has given since it was last opened, and how many were called bad."""
+    return _counted(db, "coalesce(sum(complained), 0)", "audited = 0", who, rule)
 
 
 def close_rule(db: Connection, who: tuple[str, str], rule: str, why: str, at: int) -> None:
@@ -175,12 +178,17 @@ def closed(db: Connection, who: tuple[str, str]) -> set[str]:
 
 @dataclass(frozen=True)
 class RuleAccount:
-    """What a rule has done for an agent of a tenant: answers given again, and of those that were audited, how many were wrong."""
+    """What a rule has done for an agent of a tenant.
+
+    `hits` are the answers that it gave, `complaints` those of them that somebody called bad. Beside these, `audited` ones were
+    compared with what Claude said instead, and `wrong` of them differed.
+    """
 
     tenant: str
     agent: str
     rule: str
     hits: int
+    complaints: int
     audited: int
     wrong: int
     closed: str  # why; empty while it is open
@@ -189,13 +197,30 @@ class RuleAccount:
 def rule_accounts(db: Connection, tenant: str | None = None) -> list[RuleAccount]:
     """Every rule that ever had something to give, by tenant and agent."""
     rows = db.execute(
-        "SELECT h.tenant, h.agent, h.rule, count(*) - sum(h.audited), count(h.agreed), coalesce(sum(1 - h.agreed), 0),"
+        "SELECT h.tenant, h.agent, h.rule, count(*) - sum(h.audited), sum(h.complained), count(h.agreed),"
+        " coalesce(sum(1 - h.agreed), 0),"
         " coalesce((SELECT why FROM closed_rules c WHERE c.tenant = h.tenant AND c.agent = h.agent AND c.rule = h.rule"
         " AND c.closed = 1), '') FROM cache_hits h WHERE (?1 IS NULL OR h.tenant = ?1) GROUP BY h.tenant, h.agent, h.rule"
         " ORDER BY h.tenant, h.agent, h.rule",
         (tenant,),
     )
     return [RuleAccount(*row) for row in rows]
+
+
+def _counted(db: Connection, bad: str, of: str, who: tuple[str, str], rule: str) -> tuple[int, int]:
+    """Hits of a rule since it was last opened: how many of that kind there are, and how many of them are bad."""
+    row = db.execute(
+        f"SELECT count(*), {bad} FROM cache_hits WHERE tenant = ?1 AND agent = ?2 AND rule = ?3 AND {of} AND at >"
+        " coalesce((SELECT reopened_at FROM closed_rules WHERE tenant = ?1 AND agent = ?2 AND rule = ?3), 0)",
+        (*who, rule),
+    ).fetchone()
+    return row[0], row[1]
+
+
+def _sweep(db: Connection, at: int) -> None:
+    """Delete some of what is over, of any tenant."""
+    over = "SELECT workflow FROM cached_answers WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+    db.execute(f"DELETE FROM cached_answers WHERE workflow IN ({over})", (at, SWEPT))
 
 
 def _found(db: Connection, column: str, asked: tuple[str, str, int, int]) -> list[Entry]:
