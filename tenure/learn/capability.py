@@ -1,0 +1,122 @@
+"""Capabilities: what was learned, as data that a person reads, approves by its digest, and a sandbox runs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import textwrap
+from typing import Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from tenure.errors import BadInput
+from tenure.learn.trigger import Captured, Trigger, match, names, shown
+from tenure.wire import Wire
+
+ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+WIDTH = 80  # columns
+
+
+class Capability(Wire):
+    """One learned capability.
+
+    `slots` holds the type of each slot by name, `guards` what the program checks in plain words, `tools` all it may call,
+    `changes` those of them that change something in the order in which it calls them, `answer` the template of the answer for
+    people ("" where there is none), `provenance` the runs it was learned from, `tests` the held-out runs it was tried on.
+    """
+
+    id: str
+    version: int = Field(default=1, ge=1)
+    agent: str
+    fingerprint: str
+    trigger: Trigger
+    slots: dict[str, str]
+    program: str = Field(min_length=1)
+    guards: list[str] = Field(default_factory=list[str])
+    tools: list[str]
+    changes: list[str]
+    answer: str = ""
+    provenance: list[str] = Field(min_length=1)
+    tests: list[str] = Field(default_factory=list[str])
+
+    @field_validator("id")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if not ID.fullmatch(value):
+            raise ValueError(f"{value!r} does not match {ID.pattern}")
+        return value
+
+    @field_validator("trigger")
+    @classmethod
+    def _matches_something(cls, value: Trigger) -> Trigger:
+        if not value.parts:
+            raise ValueError("a trigger without parts would match everything")
+        return value
+
+    @field_validator("program")
+    @classmethod
+    def _parses(cls, value: str) -> str:
+        try:
+            ast.parse(value)
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(f"is no program: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        unknown = sorted(set(self.changes) - set(self.tools))
+        if unknown:
+            raise ValueError(f"changes: {unknown[0]!r} is not among the tools")
+        if set(self.slots) != set(names(self.trigger.parts)):
+            raise ValueError(
+                f"slots: {sorted(self.slots)} are not those of the trigger: {sorted(names(self.trigger.parts))}"
+            )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits, equal for equal capabilities: SHA-256 over its JSON with sorted keys and no white space."""
+        told = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def inputs(self, request: str) -> Captured | None:
+        """The program's inputs for this request, all slots by name; None where the capability does not answer it."""
+        return match(self.trigger, request)
+
+
+def parse(text: str) -> Capability:
+    """A capability from its JSON. Raises BadInput, which names the field that is not as it must be."""
+    try:
+        return Capability.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "as a whole"
+        raise BadInput(f"this is no capability: {field}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def as_text(capability: Capability) -> str:
+    """The capability for the person who decides on it: 80 columns, the changes first."""
+    told = capability
+    head = [f"{told.id}  version {told.version}", f"agent {told.agent} ({told.fingerprint})  digest {told.digest[:16]}"]
+    sections = [
+        ("Changes, in this order", _lines(told.changes) or ["  nothing: it only looks things up"]),
+        ("Answers requests like", _wrapped(shown(told.trigger.parts))),
+        ("Slots", [f"  {name}: {kind}" for name, kind in told.slots.items()]),
+        ("Checks before the first change", _lines(told.guards) or ["  none"]),
+        ("Program", [f"  {line}" for line in told.program.rstrip().splitlines()]),
+        ("Says at the end", _wrapped(told.answer or "no template: the model writes the answer")),
+        ("May call", _wrapped(", ".join(told.tools))),
+        (f"Learned from {len(told.provenance)} runs", _wrapped(", ".join(told.provenance))),
+        (f"Tried on {len(told.tests)} other runs", _wrapped(", ".join(told.tests) or "none yet")),
+    ]
+    return "\n".join([*head, *(line for title, lines in sections for line in ("", title, *lines))]) + "\n"
+
+
+def _lines(texts: list[str]) -> list[str]:
+    return [line for text in texts for line in _wrapped(text, first="  - ", rest="    ")]
+
+
+def _wrapped(text: str, *, first: str = "  ", rest: str = "  ") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

@@ -1,0 +1,393 @@
+"""Induction: from recordings of verified runs to proposed capabilities, without a model.
+
+Rules of this file: pure, deterministic, independent of the order of the recordings. Runs are grouped by what they did first, by
+what was asked second. A proposal explains at least four in five of its group, contradicts no run of any group, and says what it
+rests on; everything else is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from tenure.learn.agreement import lower
+from tenure.learn.capability import Capability
+from tenure.learn.expressions import Expression, Fixed, Found, Mapped, Name, inputs
+from tenure.learn.forms import forms, templates
+from tenure.learn.plan import Outcome, Plan, perform, recorded
+from tenure.learn.recording import Recording, Step
+from tenure.learn.replay import Comparison, compare
+from tenure.learn.slots import cut
+from tenure.learn.source import RESERVED, source
+from tenure.learn.synthesis import Run, Unexplained, synthesize
+from tenure.learn.trigger import (
+    Captured,
+    Choice,
+    Either,
+    Part,
+    Phrase,
+    Repeated,
+    Trigger,
+    Typed,
+    Word,
+    names,
+    read,
+)  # fmt: skip
+from tenure.wire import Wire
+
+SHARE = Fraction(4, 5)  # of a group that a proposal explains at least
+TYPICAL = Fraction(9, 10)  # of a group's requests that hold a word which belongs to what they ask for
+MONTH = 30 * 24 * 3600 * 1000  # milliseconds
+Behaviour: TypeAlias = tuple[str, ...]
+
+
+class Induced(Wire):
+    """A proposal: the capability, and what speaks for it. `bound`: the one-sided 95 % lower bound on the share that agrees.
+
+    `unexplained` are runs of the same behaviour that it would leave to the model; `saving` is what it would save, in
+    micro-dollars a month at the rate of the recordings; `notes` say what the person who approves should know.
+    """
+
+    capability: Capability
+    runs: list[str]
+    unexplained: list[str]
+    agreement: float
+    bound: float
+    saving: int
+    notes: list[str]
+
+
+class Refused(Wire):
+    """A group of runs that nothing was learned from, and why."""
+
+    why: str
+    runs: list[str]
+    changes: list[str]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs of one agent that made the same changes; `form` tells them apart where these are asked for in several ways."""
+
+    behaviour: Behaviour
+    runs: Sequence[Recording]
+    form: str = ""
+
+    @property
+    def ids(self) -> list[str]:
+        return [run.run for run in self.runs]
+
+
+def induce(recordings: Sequence[Recording], *, minimum: int = 10) -> list[Induced | Refused]:
+    """What can be learned, one entry for each behaviour that occurs, in the order of the behaviours."""
+    once = {run.run: run for run in recordings}
+    ordered = sorted(once.values(), key=lambda run: (run.request, run.run))
+    groups = _groups(ordered)
+    vocabulary = _vocabulary(groups)
+    return [found for group in groups for found in _of_group(group, ordered, vocabulary, minimum)]
+
+
+def _of_group(
+    group: _Group, all_runs: Sequence[Recording], vocabulary: list[str], minimum: int
+) -> list[Induced | Refused]:
+    """What the group teaches as one; where that is nothing, what the ways to ask for it teach one by one."""
+    whole = _learned(group, all_runs, vocabulary, minimum)
+    ways = _by_form(group, minimum) if isinstance(whole, Refused) else []
+    found = [_learned(way, all_runs, vocabulary, minimum) for way in ways]
+    return found if any(isinstance(one, Induced) for one in found) else [whole]
+
+
+def _groups(recordings: Sequence[Recording]) -> list[_Group]:
+    found: dict[Behaviour, list[Recording]] = {}
+    for run in recordings:
+        found.setdefault(_behaviour(run), []).append(run)
+    return [_Group(behaviour, found[behaviour]) for behaviour in sorted(found)]
+
+
+def _by_form(group: _Group, minimum: int) -> list[_Group]:
+    """Its forms, where it is asked for in several of which one occurs often enough; else nothing."""
+    found = forms([run.request for run in group.runs])
+    often = [requests for requests in found if len(requests) >= minimum]
+    if len(found) == 1 or not often:
+        return []
+    parts = [[run for run in group.runs if run.request in requests] for requests in often]
+    kept = {run.run for runs in parts for run in runs}
+    rest = [run for run in group.runs if run.run not in kept]
+    split = [_Group(group.behaviour, runs, form=_form(runs[0].request)) for runs in parts]
+    return [*split, *([_Group(group.behaviour, rest, form="other")] if rest else [])]
+
+
+def _form(request: str) -> str:
+    """A short name for a form: the hash of its first request's words."""
+    return hashlib.sha256(" ".join(token.key for token in cut(request) or []).encode()).hexdigest()[:6]
+
+
+def _behaviour(run: Recording) -> Behaviour:
+    """Agent, fingerprint, the changes in their order; for a run that changes nothing its look-ups."""
+    told = [step.tool for step in run.changes] or ["(reads)", *sorted({step.tool for step in run.steps})]
+    return (run.agent, run.fingerprint, *told)
+
+
+def _vocabulary(groups: Sequence[_Group]) -> list[str]:
+    """Words that nearly all requests of a behaviour hold: its verbs and nouns, which no free place may take."""
+    found: set[str] = set()
+    for group in groups:
+        texts = [{token.key for token in cut(run.request) or [] if token.kind == "word"} for run in group.runs]
+        counts = Counter(word for words in texts for word in words)
+        found |= {word for word, count in counts.items() if len(texts) > 4 and count >= TYPICAL * len(texts)}
+    return sorted(found)
+
+
+# ---------------------------------------------------------------------------------------------------------- one group
+
+
+class _Nothing(Exception):
+    """Nothing is learned from the group, and why."""
+
+
+def _learned(group: _Group, all_runs: Sequence[Recording], vocabulary: list[str], minimum: int) -> Induced | Refused:
+    try:
+        return _proposal(group, all_runs, vocabulary, minimum)
+    except (_Nothing, Unexplained) as nothing:
+        changes = [step.tool for step in group.runs[0].changes]
+        return Refused(why=str(nothing), runs=group.ids, changes=changes)
+
+
+def _proposal(group: _Group, all_runs: Sequence[Recording], vocabulary: list[str], minimum: int) -> Induced:
+    """By the first template that bears one. Raises what speaks against the first, which covers most, where none does."""
+    sound = [run for run in group.runs if all(step.ok for step in run.changes)]
+    if len(sound) < minimum:
+        raise _Nothing(f"{len(sound)} runs whose changes all succeeded, {minimum} are needed")
+    against: Exception = _Nothing("the requests do not follow one form: nothing tells which of their words may vary")
+    for at, parts in enumerate(templates([run.request for run in sound], SHARE)):
+        try:
+            return _by_template(Trigger(parts=parts, vocabulary=vocabulary), sound, group, all_runs)
+        except (_Nothing, Unexplained) as nothing:
+            against = nothing if at == 0 else against
+    raise against
+
+
+def _by_template(trigger: Trigger, sound: Sequence[Recording], group: _Group, all_runs: Sequence[Recording]) -> Induced:
+    runs = _matched(trigger, sound)
+    _must_cover(len(runs), len(sound), "requests follow one form")
+    trigger, runs, plan = _settled(trigger, runs)
+    _must_not_contradict(trigger, plan, group, all_runs)
+    clean = [run.recording for run in runs if _replayed(plan, run).verdict == "clean"]
+    _must_cover(len(clean), len(sound), "runs are explained")
+    return _induced(group, sound, clean, trigger, plan)
+
+
+def _must_cover(explained: int, runs: int, what: str) -> None:
+    if explained < SHARE * runs:
+        raise _Nothing(f"only {explained} of {runs} {what}, {float(SHARE):.0%} are needed")
+
+
+def _matched(trigger: Trigger, recordings: Sequence[Recording]) -> list[Run]:
+    found = [(run, _said(trigger, run)) for run in recordings]
+    return [Run(run, said) for run, said in found if said is not None]
+
+
+def _said(trigger: Trigger, run: Recording) -> Captured | None:
+    tokens = cut(run.request)
+    return read(trigger, tokens) if tokens else None
+
+
+def _settled(trigger: Trigger, runs: list[Run]) -> tuple[Trigger, list[Run], Plan]:
+    """The plan, with slots named after the arguments they become, and the trigger without slots that nothing depends on."""
+    plan = synthesize(runs, _free(trigger.parts))
+    parts = _renamed(trigger.parts, _argument_names(plan, names(trigger.parts)))
+    trigger = trigger.model_copy(update={"parts": parts})
+    runs = _matched(trigger, [run.recording for run in runs])
+    plan = synthesize(runs, _free(trigger.parts))
+    told = frozenset[str]().union(*(inputs(p) for p in plan.answer.pieces or () if not isinstance(p, str)))
+    trigger = trigger.model_copy(update={"parts": list(_ignoring(trigger.parts, plan.uses, told))})
+    return trigger, _matched(trigger, [run.recording for run in runs]), plan
+
+
+def _free(parts: Sequence[Part]) -> frozenset[str]:
+    """Slots that end where the words end that fit: all phrases but names of a fixed length."""
+    return frozenset(name for name, part in names(parts).items() if _is_open(part))
+
+
+def _is_open(part: Part) -> bool:
+    match part:
+        case Phrase(low=low, high=high, style=style):
+            return low != high or style != "title"
+        case Repeated(item=Phrase()):
+            return True
+        case _:
+            return False
+
+
+def _argument_names(plan: Plan, slots: dict[str, Part]) -> dict[str, str]:
+    """New names for slots: the arguments that they become, those of changes before those of look-ups."""
+    found: dict[str, str] = {}
+    calls = sorted((call for step in plan.steps for call in step), key=lambda call: not call.changes)
+    taken = {*RESERVED, *slots, *plan.tools, *(call.name for call in calls)}
+    for call in calls:
+        for argument, expression in call.arguments.items():
+            slot, name = _becomes(argument, expression)
+            if slot in slots and slot not in found:
+                found[slot] = _unused(name, taken - {slot})
+                taken.add(found[slot])
+    return found
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    if name not in taken:
+        return name
+    return next(numbered for at in itertools.count(2) if (numbered := f"{name}_{at}") not in taken)
+
+
+def _becomes(argument: str, expression: Expression) -> tuple[str, str]:
+    """The slot that becomes the argument as it stands, or item by item, and a name for it."""
+    match expression:
+        case Name(name=name):
+            return name, argument
+        case Mapped(over=Name(name=name), item=Found(field=field)):
+            return name, f"{argument}_by_{field}"
+        case _:
+            return "", ""
+
+
+def _renamed(parts: Sequence[Part], new: dict[str, str]) -> list[Part]:
+    return [
+        Either(branches=[_renamed(branch, new) for branch in part.branches])
+        if isinstance(part, Either)
+        else part
+        if isinstance(part, Word)
+        else part.model_copy(update={"name": new.get(part.name, part.name)})
+        for part in parts
+    ]
+
+
+def _ignoring(parts: Sequence[Part], used: frozenset[str], told: frozenset[str]) -> Iterator[Part]:
+    """Slots that nothing depends on lose their names if they are such that no request can hide in them."""
+    for part in parts:
+        if isinstance(part, Either):
+            yield Either(branches=[list(_ignoring(branch, used, told)) for branch in part.branches])
+        elif isinstance(part, Word) or part.name in used:
+            yield part
+        elif not _is_aside(part):
+            raise _Nothing(
+                f"nothing that is done depends on {part.name!r} of the request, and it could ask for something"
+            )
+        else:
+            yield part if part.name in told else part.model_copy(update={"name": ""})
+
+
+def _is_aside(part: Part) -> bool:
+    """A closed choice, a fixed value, a name of fixed length, a list of single small words."""
+    match part:
+        case Repeated(item=Phrase(high=1, style="lower")) | Choice() | Typed(fixed=str()):
+            return True
+        case Phrase(low=low, high=high, style="title"):
+            return low == high
+        case _:
+            return False
+
+
+def _must_not_contradict(trigger: Trigger, plan: Plan, group: _Group, all_runs: Sequence[Recording]) -> None:
+    """No run of any behaviour whose request matches would have been given other changes than it had."""
+    for run in _matched(trigger, all_runs):
+        compared = _replayed(plan, run)
+        if compared.verdict == "wrong" and _behaviour(run.recording)[:2] == group.behaviour[:2]:
+            raise _Nothing(f"run {run.recording.run} contradicts it: {compared.why}")
+
+
+def _replayed(plan: Plan, run: Run) -> Comparison:
+    steps = [step for step in run.recording.steps if step.ok]
+    outcome = perform(plan, run.slots, recorded([(step.tool, step.arguments, step.result) for step in steps]))
+    made = [_step(outcome, at, run.recording) for at in range(len(outcome.calls))]
+    return compare(made, run.recording, abstained=outcome.abstained)
+
+
+def _step(outcome: Outcome, at: int, recording: Recording) -> Step:
+    tool, arguments = outcome.calls[at]
+    return Step(tool=tool, effect="write", arguments=arguments)
+
+
+# ------------------------------------------------------------------------------------------------------- the proposal
+
+
+def _induced(
+    group: _Group, sound: Sequence[Recording], clean: Sequence[Recording], trigger: Trigger, plan: Plan
+) -> Induced:
+    kept = {run.run for run in clean}
+    return Induced(
+        capability=_capability(group, clean, trigger, plan),
+        runs=sorted(kept),
+        unexplained=sorted(run.run for run in sound if run.run not in kept),
+        agreement=len(clean) / len(sound),
+        bound=lower(len(sound), len(clean)),
+        saving=_saving(clean),
+        notes=list(_notes(plan, trigger)),
+    )
+
+
+def _capability(group: _Group, clean: Sequence[Recording], trigger: Trigger, plan: Plan) -> Capability:
+    pieces = plan.answer.pieces or ()
+    return Capability(
+        id=_id(group),
+        agent=clean[0].agent,
+        fingerprint=clean[0].fingerprint,
+        trigger=trigger,
+        slots={name: _type(part) for name, part in names(trigger.parts).items()},
+        program=source(plan),
+        guards=[check.why for check in plan.checks],
+        tools=plan.tools,
+        changes=plan.changes,
+        answer="".join(p if isinstance(p, str) else f"{{{', '.join(sorted(inputs(p)))}}}" for p in pieces),
+        provenance=sorted(run.run for run in clean),
+    )
+
+
+def _id(group: _Group) -> str:
+    """The changes by name; a hash where that is too long or says nothing."""
+    told = [*group.behaviour[2:], *([group.form] if group.form else [])]
+    slug = re.sub(r"[^a-z0-9_.-]+", "-", "-".join(told).lower()).strip("-_.")
+    if len(slug) <= 63 and slug:
+        return slug
+    return f"{slug[:50]}-{hashlib.sha256(' '.join(told).encode()).hexdigest()[:12]}".lstrip("-")
+
+
+def _type(part: Part) -> str:
+    match part:
+        case Typed(type=type, mark=mark):
+            return f"{type} {mark}..." if mark else type
+        case Choice(values=values):
+            return "one of " + ", ".join(map(repr, values))
+        case Repeated(item=item, sign=sign):
+            return f"list of {_type(item)} with {sign!r} between"
+        case Phrase(low=low, high=high):
+            return f"{low} words" if low == high else f"{low} to {high} words"
+        case _:
+            return "text"
+
+
+def _saving(runs: Sequence[Recording]) -> int:
+    """Micro-dollars a month: what the explained runs cost, at the rate at which they came."""
+    times = [run.at for run in runs]
+    span = max(times) - min(times)
+    if span <= 0:
+        return 0
+    return sum(run.cost for run in runs) * (len(runs) - 1) * MONTH // (len(runs) * span)
+
+
+def _notes(plan: Plan, trigger: Trigger) -> Iterator[str]:
+    if plan.answer.pieces is None:
+        yield "the recorded answers follow no template: the model has to write the answer"
+    if plan.changes and not plan.checks:
+        yield "no look-up tells anything about what is changed: the program checks nothing before the change"
+    for call in (call for step in plan.steps for call in step if call.changes):
+        for argument, expression in call.arguments.items():
+            if isinstance(expression, Fixed):
+                yield f"{argument} of {call.tool} is always {expression.value!r}"
+    if any(isinstance(part, Repeated | Phrase | Choice) and not part.name for part in trigger.parts):
+        yield "some words of the request are not looked at: see the trigger"
