@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import functools
 import gc
 import json
 import os
@@ -33,18 +34,20 @@ from tenure.activities.act import Acting
 from tenure.activities.auditing import Auditing
 from tenure.activities.decide import Deciding
 from tenure.activities.ledger import Ledgering
+from tenure.activities.mining import Mining
 from tenure.activities.observe import Observing
 from tenure.activities.raising import Raising
 from tenure.activities.reckoning import Reckoning
 from tenure.activities.record import Recording
 from tenure.activities.resources import Resources, now
 from tenure.activities.respond import Responding
+from tenure.activities.rollout import Rolling
 from tenure.activities.standing import Watching
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.run import Effect
-from tenure.runtime import judging, notify, upkeep
+from tenure.runtime import judging, notify, schedules, upkeep
 from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
@@ -52,14 +55,16 @@ from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.sandbox import Runner
 from tenure.runtime.settings import Settings
-from tenure.runtime.store import Connection, Store, agents, outcomes, shown
+from tenure.runtime.store import Connection, Store, agents, capabilities, outcomes, shown
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.runtime.webhook import Webhook
 from tenure.spec import AgentSpec
 from tenure.trust import Trust, level
 from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
+from tenure.workflows.capability_rollout import CapabilityRollout, UpgradingRollout
 from tenure.workflows.installation import MEMO, WORKFLOW_ID, Installation
+from tenure.workflows.pattern_miner import PatternMiner
 from tenure.workflows.trust_ledger import TrustLedger, UpgradingLedger
 
 ANNOUNCE_SECONDS = 10.0
@@ -67,8 +72,8 @@ BEAT = timedelta(seconds=1)
 STICKY = timedelta(seconds=2)  # a killed worker's own queue is waited for this long
 WORKFLOW_TASKS = 16  # replayed at once: after a restart hundreds of them would only time each other out
 DEPLOYMENT = "tenure"
-WORKFLOWS: Sequence[type] = (AgentRun, Installation, TrustLedger)
-PINNED: Sequence[type] = (AgentRun, Installation, UpgradingLedger)
+WORKFLOWS: Sequence[type] = (AgentRun, Installation, TrustLedger, PatternMiner, CapabilityRollout)
+PINNED: Sequence[type] = (AgentRun, Installation, UpgradingLedger, PatternMiner, UpgradingRollout)
 # What workflow code may import without a copy of its own in the sandbox: values and pure functions, no workflow.
 THIRD_PARTY = (
     "pydantic",
@@ -102,6 +107,9 @@ async def serving(
         await register_attributes(client)
         await _claim(client, settings, to.store)
         await _announce(to, worker, settings.task_queue)
+        for agent in to.registry.agents.values():
+            if agent.learns:
+                await schedules.keep_mining(client, agent.name, settings.task_queue)
         announcing = asyncio.create_task(_keep_announcing(to, worker, client, settings.task_queue))
         try:
             async with (
@@ -119,6 +127,7 @@ async def serving(
             await to.store.transact(lambda db: agents.withdraw(db, worker))
     finally:
         await to.claude.close()
+        await to.sandbox.close()
         to.store.close()
 
 
@@ -158,7 +167,7 @@ def _check_likeness(agent: AgentSpec, floor: float) -> None:
 def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: bool) -> Worker:
     observing, deciding, acting = Observing(to), Deciding(to), Acting(to)
     recording, responding, verifying = Recording(to), Responding(to), Verifying(to)
-    watching, ledgering = Watching(to), Ledgering(to)
+    watching, ledgering, rolling, mining = Watching(to), Ledgering(to), Rolling(to), Mining(to)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -169,6 +178,7 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
             verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
             ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget, Reckoning(to).still_short,
             Auditing(to).audit,
+            mining.mine, mining.start_rollout, rolling.test_capability, rolling.read_trials, rolling.keep_rollout,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],
@@ -282,6 +292,11 @@ async def _listen(to: Resources, client: Client) -> None:
 
     for who, told in await to.store.transact(take) if trusted else []:
         await judging.nudge(to.store, client, told, who, late=True)
+    for agent in to.registry.agents.values():
+        if agent.learns:
+            due = functools.partial(capabilities.take_due, agent=agent.name, fingerprint=agent.fingerprint, at=at)
+            for row in await to.store.transact(due):
+                await schedules.nudge(client, to.store, row)
 
 
 async def _keep_announcing(to: Resources, worker: str, client: Client, task_queue: str) -> None:
@@ -298,6 +313,7 @@ def warnings_for(agent: AgentSpec) -> list[str]:
     """What an operator should know of an agent before it is left alone."""
     told = [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
     told += _of_optimization(agent)
+    told += [f"{agent.name}: {note}" for note in (agent.learning.notes if agent.learning else [])]
     if agent.trust is not None:
         return told + _of_trust(agent.name, agent.trust)
     if agent.tools:

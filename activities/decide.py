@@ -13,6 +13,7 @@ from tenure.activities import calling, hooks, provenance, routing
 from tenure.activities.calling import Sent
 from tenure.activities.observe import raise_elsewhere
 from tenure.activities.paying import Exhausted, Payer
+from tenure.activities.performing import Over, perform
 from tenure.activities.provenance import Provenance
 from tenure.activities.pulse import pulse
 from tenure.activities.recall import Texts
@@ -61,21 +62,37 @@ class Deciding:
             if agent.until is not None and await hooks.holds(agent, "until", agent.until, state):
                 return Turn(until=True)
             recovered = await _recover(run, agent, state)
-            model = await routing.model_for(run, agent, rows, {**state, **recovered})
+            made = await self._make(ask, run, agent, rows, {**state, **recovered})
         except HookFailed as error:
             return Turn(halted=str(error))
+        except Exhausted as error:
+            return Turn(shortage=error.shortage)
+        if isinstance(made, Over):
+            return Turn(stuck=made.why)
+        checked = await _check(run, agent, made.reply, {**state, **recovered})
+        origin = self._origin(ask, agent, run, rows, made.reply, checked)
+        turn = _turn(agent, made, checked, recovered, origin)
+        return await self.to.store.transact(functools.partial(_record, run=run, ask=ask, turn=turn))
+
+    async def _make(
+        self, ask: Decide, run: RunRow, agent: AgentSpec, rows: list[JsonObject], state: JsonObject
+    ) -> _Made | Over:
+        """By a learned capability, else by Claude. Over: by neither, before a person has looked. Raises Exhausted, HookFailed."""
+        over = None
+        if ask.learned is not None:
+            by = await perform(self.to, run, agent, rows, ask.learned)
+            if isinstance(by, Reply):
+                return _Made(by, Sent([]), "capability", by=ask.learned.id)
+            if by.changed:
+                return by
+            over = by
+        model = await routing.model_for(run, agent, rows, state)
         deadline = asyncio.get_running_loop().time() + agent.timeout  # a summary takes its share of it
         before = max((seq for seq, row in enumerate(rows) if row["role"] == "assistant"), default=None)
         payer = Payer(self.to, run, agent, ask.seq, before)
-        try:
-            sent = await calling.fit(payer, rows, ask, deadline)
-            reply, sent, tier = await routing.ask(payer, _prompt(agent, run, sent.messages, model), sent, deadline)
-        except Exhausted as error:
-            return Turn(shortage=error.shortage)
-        checked = await _check(run, agent, reply, {**state, **recovered})
-        origin = self._origin(ask, agent, run, rows, reply, checked)
-        turn = _turn(agent, reply, sent, checked, recovered, origin).model_copy(update={"tier": tier} if tier else {})
-        return await self.to.store.transact(functools.partial(_record, run=run, ask=ask, turn=turn))
+        sent = await calling.fit(payer, rows, ask, deadline)
+        reply, sent, tier = await routing.ask(payer, _prompt(agent, run, sent.messages, model), sent, deadline)
+        return _Made(reply, sent, tier, over.why if over else "")
 
     def _origin(
         self, ask: Decide, agent: AgentSpec, run: RunRow, rows: list[JsonObject], reply: Reply, checked: _Checked
@@ -143,6 +160,17 @@ def _prompt(agent: AgentSpec, run: RunRow, said: list[JsonObject], model: str) -
     )
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A turn as it was made: what was sent for it, by which tier; `by` which capability, or why one has `left` it to Claude."""
+
+    reply: Reply
+    sent: Sent
+    tier: str = ""
+    left: str = ""
+    by: str = ""
+
+
 @dataclass
 class _Checked:
     problems: dict[int, str] = field(default_factory=dict[int, str])
@@ -151,9 +179,8 @@ class _Checked:
     broken: str = ""
 
 
-def _turn(
-    agent: AgentSpec, reply: Reply, sent: Sent, checked: _Checked, recovered: JsonObject, origin: Provenance
-) -> Turn:
+def _turn(agent: AgentSpec, made: _Made, checked: _Checked, recovered: JsonObject, origin: Provenance) -> Turn:
+    reply, sent = made.reply, made.sent
     said: dict[str, Any] = {  # Any: the fields of Turn
         "content": reply.content,
         "stop": reply.stop,
@@ -165,6 +192,9 @@ def _turn(
         "usage": reply.usage + sent.usage,
         "cost": reply.cost + sent.cost,
         "model": reply.model if reply.model != agent.model else "",
+        "tier": made.tier,
+        "left": made.left,
+        "by": made.by,
         "saved": reply.saved,
         "tokens": reply.usage.total if agent.context_window else 0,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -11,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from tenure.activities.resources import Resources, now, refuse
 from tenure.errors import BadInput, NotServed
 from tenure.run import Observe, Observed, RunRequest, Snapshot
-from tenure.runtime import caching
+from tenure.runtime import caching, learning
 from tenure.runtime.caching import Asked
 from tenure.runtime.store import Connection, agents, ledgers, restrictions, runs, transcript
 from tenure.spec import AgentSpec
@@ -92,7 +93,13 @@ def _answered(db: Connection, agent: AgentSpec, asked: Asked) -> Observed:
         case Audit() as audit:
             return Observed(snapshot=snapshot, audit=audit)
         case None:
-            return Observed(snapshot=snapshot)
+            return Observed(snapshot=snapshot, **_learned(db, agent, asked))
+
+
+def _learned(db: Connection, agent: AgentSpec, asked: Asked) -> dict[str, Any]:  # Any: a field of Observed
+    """What makes the run's turns; said only where there is one, because history leaves out what was not set."""
+    found = learning.choose(db, agent, asked)
+    return {} if found is None else {"learned": found}
 
 
 async def raise_elsewhere(to: Resources, agent: str, fingerprint: str | None, *, begun: bool) -> None:

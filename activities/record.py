@@ -9,7 +9,7 @@ from temporalio import activity
 
 from tenure.activities.resources import Resources, now
 from tenure.run import Record, Recorded
-from tenure.runtime import caching, judging
+from tenure.runtime import caching, judging, learning
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, effects, runs, transcript
 from tenure.transcript import was_made
@@ -33,9 +33,12 @@ class Recording:
             run = runs.get(db, workflow)
             by = record.outcome.served
             if run is not None and by is not None:
-                caching.served(db, run, by, record.model, self.to.prices.version, now())
+                serve = learning.served if by.tier == "capability" else caching.served
+                serve(db, run, by, record.model, self.to.prices.version, now())
             elif run is not None:  # what was answered without the agent says nothing of it
                 judging.finished(db, run, now())
+            if run is not None:
+                learning.finished(db, run, self.to.registry.serving(run.agent, run.fingerprint), now())
             open_effects = [row["tool"] for row in effects.of_run(db, workflow) if row["status"] == "intent"]
             return open_effects, judging.due(db, (record.tenant, record.agent), now())
 

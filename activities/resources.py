@@ -1,4 +1,4 @@
-"""What the activities of one worker share: store, blobs, Claude, agents, the root of all approvers, prices, who is told."""
+"""What the activities of one worker share: store, blobs, Claude, agents, approvers' root, prices, who is told, sandbox."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tenure.errors import Refused
 from tenure.runtime import judging
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
+from tenure.runtime.monty import Sandbox
 from tenure.runtime.notify import Notify
 from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry
@@ -35,6 +36,7 @@ class Resources:
     prices: Prices = field(default_factory=Prices)
     webhook: Webhook | None = None
     recall: Recall = field(default_factory=Recall)
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     async def nudge(self, who: tuple[str, str], task_queue: str) -> None:
         """Tell the ledger of `who` (tenant, agent) that something is known of a run; from within an activity."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from tenure.client import RunHandle, Tenure
 from tenure.client.runs import RunOptions
 from tenure.errors import BadInput
+from tenure.learn import Learning
 from tenure.optimize import Optimization
 from tenure.response import Response
 from tenure.spec import DEFAULT_MODEL, AgentSpec, Hook
@@ -47,6 +48,7 @@ class Agent(AgentSpec):
             rate_limits: Mapping[str, RateLimit | str] = ...,
             trust: Trust | Mapping[str, Any] | None = None,  # Any: the JSON of a Trust
             optimization: Optimization | Mapping[str, Any] | None = None,  # Any: the JSON of an Optimization
+            learning: Learning | Mapping[str, Any] | None = None,  # Any: the JSON of a Learning
             until: Hook | None = None,
             on_iteration: Hook | None = None,
             on_tool_call: Hook | None = None,

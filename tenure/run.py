@@ -16,7 +16,7 @@ from tenure.approvals.request import Request
 from tenure.trust.config import ApprovalRule, Permit, ToolRule
 from tenure.trust.level import MOST
 from tenure.trust.restrictions import FREE, Standing
-from tenure.turn import Audit, Served, Shortage, Turn, Usage
+from tenure.turn import Audit, Learned, Served, Shortage, Turn, Usage
 from tenure.wire import BlobRef, Json, JsonObject, Wire
 
 
@@ -250,6 +250,8 @@ class RunState(BaseModel):
     ready: Turn | None = None  # what is answered without Claude
     audit: Audit | None = None  # what would have been
     served: Served | None = None  # what was
+    learned: Learned | None = None  # what makes the turns, as long as it can
+    stuck: str = ""  # why it cannot, after it has changed something
     cheap: bool | None = None  # every turn so far was made by a model that `route` chose; None: there was none
     saved: int = 0
 
@@ -323,13 +325,15 @@ class Outcome(Wire):
 class Observed(Wire):
     """What `observe` found: the agent's snapshot; or how an earlier run of this id ended, whose history is gone.
 
-    `ready` is the turn that answers the run without Claude; `audit` is one that would, and Claude is asked all the same.
+    `ready` is the turn that answers the run without Claude; `audit` is one that would, and Claude is asked all the same. `learned`
+    makes the run's turns.
     """
 
     snapshot: Snapshot | None = None
     ended: Outcome | None = None
     ready: Turn | None = None
     audit: Audit | None = None
+    learned: Learned | None = None
 
 
 class Record(Wire):

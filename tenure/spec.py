@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 
 from tenure.errors import ConfigError
 from tenure.hooks import HOOKS
+from tenure.learn import Learning
 from tenure.optimize import Budget, Optimization
 from tenure.run import Snapshot, ToolFacts
 from tenure.tools import LONGEST, Function, Tool, manifests
@@ -32,7 +33,7 @@ SUMMARISER = "claude-haiku-5-5"  # makes the summaries of agents that have a con
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 CONTEXT_LEAST = 2_000  # tokens: below, not even a summary and one turn fit
 LATER = {  # named by the design, not yet built: said so, instead of calling them unknown
-    "learning", "channels", "message_handling", "audit", "privacy", "mcp_servers",
+    "channels", "message_handling", "audit", "privacy", "mcp_servers",
 }  # fmt: skip
 TRUSTED = {name for key, field in Trust.model_fields.items() for name in (key, field.alias)}
 Hook = Callable[..., Any]  # what hooks take and may return is in tenure.hooks; sync or async
@@ -51,7 +52,7 @@ class AgentSpec(BaseModel):
     the patterns of a role together, must name a tool.
 
     `trust` says which calls each level of trust may make; see `tenure.trust.Trust`. `optimization` says what may be spent, and on
-    which models; see `tenure.optimize.Optimization`.
+    which models; see `tenure.optimize.Optimization`. `learning` says what is learned from its runs; see `tenure.learn.Learning`.
 
     `until`, `on_iteration`, `on_tool_call`, `on_error`, `on_response` and `evaluate` are hooks: see `tenure.hooks` for what they
     are given and may return. They run in the worker, never in workflow code, at least once. Raises ConfigError.
@@ -78,6 +79,7 @@ class AgentSpec(BaseModel):
     rate_limits: dict[str, RateLimit] = Field(default_factory=dict[str, RateLimit])
     trust: Trust | None = None
     optimization: Optimization | None = None
+    learning: Learning | None = None  # not in the manifest: how it learns does not change what it is
     until: Hook | None = None
     on_iteration: Hook | None = None
     on_tool_call: Hook | None = None
@@ -232,6 +234,11 @@ class AgentSpec(BaseModel):
     def audited(self) -> float:
         """The share of answers given again for which Claude is asked all the same."""
         return float(self.optimization.audit) if self.optimization else 0.0
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything is learned from its runs."""
+        return self.learning is not None and self.learning.enabled
 
     @property
     def level(self) -> int | None:

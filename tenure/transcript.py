@@ -69,7 +69,7 @@ def request_name(request: RunRequest) -> str:
 def assistant_row(turn: Turn) -> JsonObject:
     """What Claude said: content blocks exactly as the API gave them; beside it what hooks made of it, and how it was asked."""
     beside = turn.model_dump(
-        mode="json", include={"modified", "state", "fitted", "taint", "served"}, exclude_defaults=True
+        mode="json", include={"modified", "state", "fitted", "taint", "served", "by"}, exclude_defaults=True
     )
     return {"role": "assistant", "content": list(turn.content), **beside}
 

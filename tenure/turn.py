@@ -43,11 +43,23 @@ class Usage(Wire):
         return self.cache_read / max(self.total - self.output, 1)
 
 
+class Learned(Wire):
+    """A learned capability that makes a run's turns in place of Claude: which version, bound by its digest (hex).
+
+    `saved` is what the runs that it was learned from cost on average, in micro-dollars.
+    """
+
+    id: str
+    version: int
+    digest: str
+    saved: int = 0
+
+
 class Decide(Wire):
     """Ask for the assistant turn that becomes transcript row `seq`. `head` is the hash of all rows before it.
 
     `iteration` counts from 1. `tokens` is what the last call of the model took, prompt and answer; 0 when it is not known.
-    `untrusted`: the run's message itself comes from elsewhere than its user.
+    `untrusted`: the run's message itself comes from elsewhere than its user. `learned` makes the turn, if it can.
     """
 
     seq: int
@@ -55,6 +67,7 @@ class Decide(Wire):
     iteration: int = 0
     tokens: int = 0
     untrusted: bool = False
+    learned: Learned | None = None
 
 
 class Fitted(Wire):
@@ -113,7 +126,9 @@ class Turn(Wire):
     at where its arguments come from. `state` is what recovery hooks set before the turn. `halted`: the run ends instead of asking
     Claude; `broken`: it ends because a hook of the agent failed on the turn; `parked`: Claude was not asked, because an operator
     has halted the agent; `shortage`: because the budget does not allow it; `served`: because the answer was known. `model` made the
-    turn, where that is not the agent's own, and `tier` says why. `tainted`: what the turn rests on holds text from elsewhere.
+    turn, where that is not the agent's own, and `tier` says why. `by` names the learned capability that made it. `left`: why one
+    made the turn no more, and Claude did; `stuck`: why it cannot go on, nor Claude without a person, because it has changed
+    something already. `tainted`: what the turn rests on holds text from elsewhere.
     `standing` is what was restricted when the turn was recorded. `tokens` is what the call itself took, where the agent has a
     `context_window`; `usage` is all that was used. Micro-dollars: `cost` is what was paid, `saved` what the cache of prompts spared
     (below zero: what filling it cost beyond that).
@@ -135,7 +150,10 @@ class Turn(Wire):
     parked: bool = False
     shortage: Shortage | None = None
     model: str = ""
-    tier: Literal["", "cheap"] = ""
+    tier: Literal["", "cheap", "capability"] = ""
+    by: str = ""
+    left: str = ""
+    stuck: str = ""
     saved: int = 0
     served: Served | None = None
     tainted: bool = False

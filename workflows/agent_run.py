@@ -14,7 +14,7 @@ from tenure.approvals.request import Request, Verdict
 from tenure.errors import BadInput, TenureError
 from tenure.run import Outcome, Progress, RunRequest, StopReason
 from tenure.wire import INLINE_LIMIT
-from tenure.workflows import budget, carry, ending, respond, story, turn
+from tenure.workflows import budget, carry, ending, park, respond, story, turn
 from tenure.workflows.ask import Desk, MoveOn
 from tenure.workflows.call import NotServed
 from tenure.workflows.carry import Stop
@@ -88,11 +88,12 @@ class AgentRun:
                 await self._move()
             if self._run.shortage is not None:
                 return await budget.exhausted(self._run, self._desk, self._run.shortage)
+            if self._run.stuck:
+                return await park.stuck(self._run, self._desk)
             await take_context(self._run)
             if self._run.iteration >= self._run.agent.max_iterations:
                 return Stop(StopReason.MAX_ITERATIONS, f"no answer after {self._run.iteration} iterations")
-            stop = await turn.decide(self._run)
-            if stop is not None:
+            if (stop := await turn.decide(self._run)) is not None:
                 return stop
         return await turn.settle(self._run, self._desk)
 

@@ -36,6 +36,7 @@ async def observe(run: RunState, times: int) -> None:
         run.seq = 1
     run.snapshot = observed.snapshot
     run.ready, run.audit = observed.ready, observed.audit
+    run.learned = run.learned if again else observed.learned
     story.tell(run)
 
 

@@ -13,6 +13,7 @@ from tenure.approvals.request import Kind
 from tenure.run import Parked, RunState, StopReason, Subject
 from tenure.trust.restrictions import Standing
 from tenure.trust.terms import DEFAULTS
+from tenure.wire import JsonObject
 from tenure.workflows import story
 from tenure.workflows.ask import Desk, MoveOn, request_for
 from tenure.workflows.carry import Stop, now, should_move, tell
@@ -56,6 +57,21 @@ async def looked_at(run: RunState, desk: Desk, seq: int) -> Stop | None:
         run.asks = 0
         return None
     return Stop(StopReason.DENIED, f"{why}; {settled.refusal}")
+
+
+async def stuck(run: RunState, desk: Desk) -> Stop | None:
+    """A capability cannot go on after it has changed something: a person says whether Claude does. Raises MoveOn."""
+    learned = run.learned.id if run.learned else ""
+    why = f"the capability {learned} cannot go on, and has changed something already: {run.stuck}"
+    run.parked = run.parked or Parked(why=why, since=now())
+    payload: JsonObject = {"capability": learned, "calls": run.calls}
+    request = request_for(run, Kind.PARKED, run.seq, payload, why, DEFAULTS["parked"], choices=["continue", "stop"])
+    settled = await desk.ask(run.parked, request)
+    run.parked, run.learned, run.stuck = None, None, ""
+    if settled.choice == "continue":
+        tell(run, f"{learned} leaves the run to Claude, which {settled.principal} lets go on")
+        return None
+    return Stop(StopReason.IN_DOUBT, f"{why}; {settled.refusal}")
 
 
 async def _rest(run: RunState) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -52,17 +53,19 @@ async def decide(run: RunState) -> Stop | None:
     if turn.shortage:
         run.iteration, run.shortage = run.iteration - 1, turn.shortage  # nor was it asked here
         return None
+    if turn.stuck:
+        run.iteration, run.stuck = run.iteration - 1, turn.stuck
+        return None
     run.heard = run.iteration - 1
     if turn.until or turn.halted:
         run.iteration -= 1  # nothing was decided
         return Stop(StopReason.UNTIL) if turn.until else Stop(StopReason.FAILED, turn.halted)
     append(run, assistant_row(turn))
-    run.usage, run.cost, run.tokens = run.usage + turn.usage, run.cost + turn.cost, turn.tokens
-    run.saved, run.cheap = run.saved + turn.saved, run.cheap is not False and turn.tier == "cheap"
+    by = _count(run, turn)
     _forget(run, turn)
     text, asked = answer_text(turn.content), tool_calls(turn.content)
     told = text or ", ".join(block["name"] for block in asked) or turn.stop
-    tell(run, f"Claude: {story.one_line(told)}", took=now() - begun, tokens=turn.usage.total, cost=turn.cost)
+    tell(run, f"{by}: {story.one_line(told)}", took=now() - begun, tokens=turn.usage.total, cost=turn.cost)
     run.turn = OpenTurn(
         seq=run.seq,
         content=turn.content,
@@ -75,6 +78,25 @@ async def decide(run: RunState) -> Stop | None:
     run.seq += 1 + len(asked)
     story.tell(run)
     return Stop(StopReason.FAILED, turn.broken) if turn.broken else _judge(turn.stop, text, bool(asked))
+
+
+def _count(run: RunState, turn: Turn) -> str:
+    """Add the turn to what the run has used. Returns who made it."""
+    if turn.left and run.learned is not None:
+        tell(run, f"{run.learned.id} leaves the run to Claude: {turn.left}")
+        run.learned = None
+    if turn.tier == "capability" and run.learned is not None:
+        run.iteration -= 1  # of Claude
+        done = (
+            None
+            if tool_calls(turn.content)
+            else Served(tier="capability", rule=run.learned.id, saved=run.learned.saved)
+        )
+        run.served, run.saved = done, run.learned.saved if done else 0
+        return run.learned.id
+    run.usage, run.cost, run.tokens = run.usage + turn.usage, run.cost + turn.cost, turn.tokens
+    run.saved, run.cheap = run.saved + turn.saved, run.cheap is not False and turn.tier == "cheap"
+    return "Claude"
 
 
 def _serve(run: RunState, turn: Turn, served: Served) -> Stop:
@@ -116,7 +138,8 @@ async def _decide(run: RunState) -> Turn:
 
 def _asked(run: RunState) -> Decide:
     asked = Decide(seq=run.seq, head=run.head, iteration=run.iteration, tokens=run.tokens)
-    return asked.model_copy(update={"untrusted": True}) if run.request.tainted else asked
+    told: dict[str, Any] = {"untrusted": run.request.tainted, "learned": run.learned}  # Any: values of two types
+    return asked.model_copy(update={name: value for name, value in told.items() if value})
 
 
 def _forget(run: RunState, turn: Turn) -> None:

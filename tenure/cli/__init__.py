@@ -27,6 +27,7 @@ from tenure.cli.doctor import doctor
 from tenure.cli.feedback import feedback
 from tenure.cli.halt import halt, resume
 from tenure.cli.init import init
+from tenure.cli.learn import learn
 from tenure.cli.runs import cancel, run, runs, show
 from tenure.cli.trust import trust
 from tenure.errors import AnswerRefused, TenureError
@@ -113,6 +114,7 @@ for command in (
     answer,
     feedback,
     cost,
+    learn,
     cache,
     halt,
     resume,

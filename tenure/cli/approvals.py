@@ -77,15 +77,15 @@ def approve(request: str, principal: str, note: str, only_print: bool, as_json: 
     Arguments that --edit does not name stay as they are.
     """
     if edit is None:
-        return _answer(request, "approve", principal, note, only_print, as_json)
-    return _answer(request, "edit", principal, note, only_print, as_json, _arguments(edit))
+        return give_answer(request, "approve", principal, note, only_print, as_json)
+    return give_answer(request, "edit", principal, note, only_print, as_json, _arguments(edit))
 
 
 @click.command()
 @_signing
 def deny(request: str, principal: str, note: str, only_print: bool, as_json: bool) -> int:
     """Deny REQUEST."""
-    return _answer(request, "deny", principal, note, only_print, as_json)
+    return give_answer(request, "deny", principal, note, only_print, as_json)
 
 
 @click.command()
@@ -96,7 +96,7 @@ def answer(request: str, choice: str, principal: str, note: str, only_print: boo
 
     For an effect in doubt `happened`, `did-not` or `stop`; for a run that has asked often `continue` or `stop`.
     """
-    return _answer(request, choice, principal, note, only_print, as_json)
+    return give_answer(request, choice, principal, note, only_print, as_json)
 
 
 def _arguments(text: str) -> JsonObject:
@@ -128,7 +128,7 @@ def _once(pairs: list[tuple[str, Json]]) -> JsonObject:
     return told
 
 
-def _answer(
+def give_answer(
     part: str,
     choice: str,
     principal: str,
@@ -137,6 +137,7 @@ def _answer(
     as_json: bool,
     edit: JsonObject | None = None,
 ) -> int:
+    """Show the request that `part` means, and answer it. Returns the exit code."""
     from tenure.cli.connection import perform
 
     async def work() -> int:

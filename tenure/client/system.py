@@ -14,6 +14,7 @@ from tenure.client.approvals import Approvals
 from tenure.client.connected import Connected
 from tenure.client.cost import Cost
 from tenure.client.feedback import Feedback
+from tenure.client.learn import Learn
 from tenure.client.restrictions import Restrictions
 from tenure.client.runs import Runs
 from tenure.client.trust import TrustOf
@@ -32,7 +33,7 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Tenure] = WeakKeyDictio
 class Tenure(Connected):
     """A connection to Temporal and, where there is one, to the store.
 
-    Facets: `.runs`, `.approvals`, `.restrictions`, `.trust`, `.feedback`, `.cost`.
+    Facets: `.runs`, `.approvals`, `.restrictions`, `.trust`, `.feedback`, `.cost`, `.learn`.
     """
 
     @classmethod
@@ -71,6 +72,11 @@ class Tenure(Connected):
     def restrictions(self) -> Restrictions:
         """Halt agents and tenants, take tools away, and give both back."""
         return Restrictions(self)
+
+    @cached_property
+    def learn(self) -> Learn:
+        """What was learned from runs, and how far it has come."""
+        return Learn(self)
 
     @cached_property
     def trust(self) -> TrustOf:

@@ -14,7 +14,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
 from tenure.run import StopReason
-from tenure.runtime import caching
+from tenure.runtime import caching, learning
 from tenure.runtime.store import Connection, Store, agents, approvals, effects, outcomes, verdicts
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.temporal import WORKFLOW_TASK
@@ -51,6 +51,7 @@ def say(db: Connection, run: RunRow, source: str, good: bool, note: str, at: int
         return
     verdicts.put(db, run.workflow, source, good, note, at)
     caching.finished(db, run, at)
+    learning.judged(db, run.workflow, good, note, at)
     outcomes.judged(db, (run.tenant, run.agent), run.workflow, source, good, severe, note, at)
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenure.learn.induction import Induced, induce
 from tenure.learn.pseudonyms import conceal, is_concealed
+from tenure.learn.recording import Recording, Step
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 PERSONAL = [
@@ -68,3 +70,24 @@ JSON = st.recursive(
 def test_concealing_twice_is_concealing_once(value: object) -> None:
     once = conceal(value, KEY)
     assert conceal(once, KEY) == once
+
+
+def test_what_is_learned_from_concealed_recordings_knows_real_requests_and_no_pseudonym() -> None:
+    def recording(number: int) -> Recording:
+        mail, id = f"user{number}@example.com", f"C-{1000 + number}"
+        found = Step(
+            tool="find", effect="read", arguments={"email": mail}, result={"id": id, "email": mail, "open": True}
+        )
+        close = Step(tool="close", effect="write", arguments={"customer": id}, result={"id": id})
+        told = {
+            "request": f"Please close the account of {mail}.",
+            "steps": [found, close],
+            "answer": f"{mail} is closed.",
+        }
+        made = Recording(run=f"r{number}", agent="a", fingerprint="f", at=number, **told)
+        return Recording.model_validate(conceal(made.model_dump(mode="json"), KEY))
+
+    learned = induce([recording(number) for number in range(10)])[0]
+    assert isinstance(learned, Induced)
+    assert "pseudonym" not in learned.capability.model_dump_json()
+    assert learned.capability.inputs("Please close the account of carol@example.org.") == {"email": "carol@example.org"}

@@ -57,7 +57,7 @@ def test_what_a_response_a_handle_and_a_tool_s_context_have() -> None:
         "kind", "at", "text", "tool", "tools", "request", "ok", "tokens", "cost", "status", "stop_reason"
     }  # fmt: skip
     assert public(Tenure) == {
-        "approvals", "blobs", "close", "connect", "cost", "default", "feedback", "require_store", "restrictions", "runs",
+        "approvals", "blobs", "close", "connect", "cost", "default", "feedback", "learn", "require_store", "restrictions", "runs",
         "settings", "store", "temporal", "trust",
     }  # fmt: skip
 

@@ -48,7 +48,7 @@ class Account:
         return self.cache_read / max(self.input + self.cache_read + self.cache_write, 1)
 
 
-FREE = ("canned", "exact", "similar")  # tiers that ask no model
+FREE = ("canned", "exact", "similar", "pattern", "capability")  # tiers that ask no model
 SUMS = (
     f"sum(CASE WHEN outcome <> 'refused' AND tier NOT IN {FREE} THEN 1 ELSE 0 END),"
     f" sum(CASE WHEN outcome <> 'refused' AND tier IN {FREE} THEN 1 ELSE 0 END),"

@@ -18,15 +18,19 @@ DDL = (
     """CREATE TABLE rollouts (
         tenant TEXT NOT NULL, agent TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
         stage TEXT NOT NULL, serving TEXT NOT NULL, percent INTEGER NOT NULL, why TEXT NOT NULL, body TEXT NOT NULL,
-        number INTEGER NOT NULL, read_to INTEGER NOT NULL, at INTEGER NOT NULL, told_at INTEGER NOT NULL DEFAULT 0,
+        number INTEGER NOT NULL, read_to INTEGER NOT NULL, at INTEGER NOT NULL, deployed TEXT NOT NULL, promoted TEXT NOT NULL,
+        told_at INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (tenant, agent, id)) WITHOUT ROWID""",
     """CREATE TABLE rollout_changes (
         id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL,
         version INTEGER NOT NULL, stage TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL, number INTEGER NOT NULL,
         at INTEGER NOT NULL, UNIQUE (tenant, agent, capability, version, number))""",
 )
+OVER = ("rejected", "rolled_back", "retired", "lost")  # stages in which nobody listens
 TOLD_MS = 5_000  # a rollout is told at most this often that there is something to read
-_COLUMNS = "tenant, agent, id, version, digest, stage, serving, percent, why, body, number, read_to, at"
+_COLUMNS = (
+    "tenant, agent, id, version, digest, stage, serving, percent, why, body, number, read_to, at, deployed, promoted"
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Kept:
 class RolloutRow:
     """How far a capability has come. `serving` is no, shadow, canary or all; `number` counts what its workflow has kept.
 
-    `read_to` is the number of the last trial that it has read.
+    `read_to` is the number of the last trial that it has read, `deployed` and `promoted` are the requests that people approved.
     """
 
     tenant: str
@@ -65,6 +69,8 @@ class RolloutRow:
     number: int
     read_to: int
     at: int
+    deployed: str = ""
+    promoted: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,14 @@ def add(db: Connection, new: Kept) -> None:
             new.report,
             new.at,
         ),
+    )
+
+
+def report(db: Connection, of: Kept, told: str) -> None:
+    """What came of the test of that version (JSON); what was told first stands."""
+    db.execute(
+        "UPDATE capabilities SET report = ? WHERE tenant = ? AND agent = ? AND id = ? AND version = ? AND report = ''",
+        (told, of.tenant, of.agent, of.id, of.version),
     )
 
 
@@ -129,14 +143,14 @@ def keep(db: Connection, row: RolloutRow, by: str) -> bool:
     if before is not None and (before.version, before.number) > (row.version, row.number):
         return False
     db.execute(
-        f"INSERT INTO rollouts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        f"INSERT INTO rollouts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (tenant, agent, id) DO UPDATE SET"
         " version = excluded.version, digest = excluded.digest, stage = excluded.stage, serving = excluded.serving,"
         " percent = excluded.percent, why = excluded.why, body = excluded.body, number = excluded.number,"
-        " read_to = excluded.read_to, at = excluded.at",
+        " read_to = excluded.read_to, at = excluded.at, deployed = excluded.deployed, promoted = excluded.promoted",
         (
             row.tenant, row.agent, row.id, row.version, row.digest, row.stage, row.serving, row.percent, row.why, row.body,
-            row.number, row.read_to, row.at,
+            row.number, row.read_to, row.at, row.deployed, row.promoted,
         ),
     )  # fmt: skip
     if before is None or (before.version, before.stage, before.serving) != (row.version, row.stage, row.serving):
@@ -179,19 +193,34 @@ def stop(db: Connection, who: tuple[str, str], id: str, version: int, why: str) 
     )
 
 
-def take_due(db: Connection, agents: list[str], at: int) -> list[RolloutRow]:
-    """Rollouts of these agents with trials that they have not read and were not told of lately; each is told by one worker."""
-    marks = ", ".join("?" * len(agents))
+def lose(db: Connection, of: RolloutRow, why: str) -> None:
+    """Nobody watches over it any more: it serves nothing, and may set out anew."""
+    db.execute(
+        "UPDATE rollouts SET serving = 'no', stage = 'lost', why = ?, number = 0, read_to = 0, deployed = '', promoted = ''"
+        " WHERE tenant = ? AND agent = ? AND id = ? AND version = ?",
+        (why, of.tenant, of.agent, of.id, of.version),
+    )
+
+
+def take_due(db: Connection, agent: str, fingerprint: str, at: int) -> list[RolloutRow]:
+    """Rollouts of an agent that have something to hear and were not told of lately; each is told by one worker.
+
+    They have trials that they have not read; or the agent, which is served under this fingerprint, is another than they are for.
+    """
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM rollouts r WHERE agent IN ({marks}) AND told_at <= ? AND read_to < (SELECT max(seq) FROM trials t"
-        " WHERE t.tenant = r.tenant AND t.agent = r.agent AND t.capability = r.id AND t.version = r.version)",
-        (*agents, at - TOLD_MS),
+        f"SELECT {_COLUMNS} FROM rollouts r WHERE agent = ? AND told_at <= ? AND stage NOT IN {OVER} AND (read_to <"
+        " (SELECT max(seq) FROM trials t WHERE t.tenant = r.tenant AND t.agent = r.agent AND t.capability = r.id"
+        " AND t.version = r.version) OR (serving <> 'no' AND (SELECT fingerprint FROM capabilities c WHERE c.tenant = r.tenant"
+        " AND c.agent = r.agent AND c.id = r.id AND c.version = r.version) <> ?))",
+        (agent, at - TOLD_MS, fingerprint),
     ).fetchall()
-    for row in rows:
+    found = [RolloutRow(**row) for row in rows]
+    for one in found:
         db.execute(
-            "UPDATE rollouts SET told_at = ? WHERE tenant = ? AND agent = ? AND id = ?", (at, row[0], row[1], row[2])
+            "UPDATE rollouts SET told_at = ? WHERE tenant = ? AND agent = ? AND id = ?",
+            (at, one.tenant, one.agent, one.id),
         )
-    return [RolloutRow(**row) for row in rows]
+    return found
 
 
 def changes(db: Connection, who: tuple[str, str], id: str) -> list[ChangeRow]:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from tenure.runtime.store.connection import Connection
 
 Mode: TypeAlias = Literal["shadow", "canary", "all"]
-Kind: TypeAlias = Literal["finished", "left", "failed", "breach", "good", "bad"]
+Kind: TypeAlias = Literal["finished", "left", "failed", "in_doubt", "breach", "good", "bad"]
 DDL = (
     """CREATE TABLE tried (
         workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL, version INTEGER NOT NULL,
@@ -19,7 +19,7 @@ DDL = (
     """CREATE TABLE trials (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL,
         version INTEGER NOT NULL, workflow TEXT NOT NULL,
-        kind TEXT NOT NULL CHECK (kind IN ('finished', 'left', 'failed', 'breach', 'good', 'bad')), note TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('finished', 'left', 'failed', 'in_doubt', 'breach', 'good', 'bad')), note TEXT NOT NULL,
         at INTEGER NOT NULL, UNIQUE (workflow, kind))""",
     "CREATE INDEX trials_of_capability ON trials (tenant, agent, capability, version, seq)",
 )
@@ -40,7 +40,8 @@ class Tried:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one: it finished, was left to Claude, failed, broke what was approved, or somebody said something of it."""
+    """What came of one: it finished, was left to Claude, failed, stopped half-way,
+    broke what was approved, or somebody said something of it."""
 
     seq: int
     workflow: str
@@ -82,6 +83,11 @@ def after(db: Connection, who: tuple[str, str], capability: str, version: int, s
         (*who, capability, version, seq, most),
     )
     return [Trial(**row) for row in rows]
+
+
+def kinds(db: Connection, workflow: str) -> set[str]:
+    """What came of that run."""
+    return {row[0] for row in db.execute("SELECT kind FROM trials WHERE workflow = ?", (workflow,))}
 
 
 def of_capability(db: Connection, who: tuple[str, str], capability: str, most: int) -> list[Tried]:

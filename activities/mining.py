@@ -1,0 +1,116 @@
+"""mine and start_rollout: what the runs of an agent have in common, and how what was learned of it sets out."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio import activity
+from temporalio.common import WorkflowIDConflictPolicy as Conflict
+from temporalio.common import WorkflowIDReusePolicy
+
+from tenure.activities.pulse import pulse
+from tenure.activities.resources import Resources, now
+from tenure.errors import Unavailable
+from tenure.learn.config import Learning
+from tenure.learn.induction import Induced, Refused, induce
+from tenure.learn.reading import Found, Mine, Mined, Set
+from tenure.learn.rollout import ENDS
+from tenure.runtime.learning import MOST
+from tenure.runtime.store import Connection, agents, capabilities, recordings
+from tenure.runtime.store.capabilities import Kept
+from tenure.runtime.temporal import WORKFLOW_TASK
+from tenure.spec import AgentSpec
+
+ROLLOUT, LOST = "CapabilityRollout", "lost"
+
+
+@dataclass(frozen=True)
+class Mining:
+    """The activities of a miner."""
+
+    to: Resources
+
+    @activity.defn(name="mine")
+    async def mine(self, ask: Mine) -> Mined:
+        """What was found in the verified runs of each tenant, one tenant's apart from the others'; what is new is kept."""
+        with pulse():
+            agent = self.to.registry.agents.get(ask.agent)
+            if agent is None:
+                raise Unavailable(f"this worker does not serve {ask.agent}: waiting for one that does")
+            if agent.learning is None or not agent.learning.enabled:
+                return Mined()
+            since = now() - agent.learning.patterns.time_window * 1000
+            known = await self.to.store.read(lambda db: recordings.tenants(db, agent.name, since))
+            mined = Mined()
+            for tenant in known if ask.tenant is None else [ask.tenant]:
+                found = await self._of_tenant(agent, agent.learning, tenant, since)
+                mined = Mined(found=[*mined.found, *found.found], read=mined.read + found.read)
+            return mined
+
+    @activity.defn(name="start_rollout")
+    async def start_rollout(self, found: Found) -> None:
+        """Set a capability out on its way, once: one that lives is left alone."""
+        queue = await self.to.store.read(lambda db: agents.queue(db, found.agent, now()))
+        of = {"tenant": found.tenant, "agent": found.agent, "capability": found.capability, "version": found.version}
+        await activity.client().start_workflow(
+            ROLLOUT,
+            Set.model_validate({"of": of, "digest": found.digest}),
+            id=f"{found.tenant}:capability:{found.agent}:{found.capability}",
+            task_queue=queue or activity.info().task_queue,
+            task_timeout=WORKFLOW_TASK,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=Conflict.USE_EXISTING,
+            static_summary=f"{found.capability} version {found.version} of {found.agent} for tenant {found.tenant}",
+        )
+
+    async def _of_tenant(self, agent: AgentSpec, learning: Learning, tenant: str, since: int) -> Mined:
+        who = tenant, agent.name
+        read = await self.to.store.read(lambda db: recordings.verified(db, who, agent.fingerprint, since, MOST))
+        proposed = await asyncio.to_thread(induce, read, minimum=learning.patterns.min_occurrences)
+        found = await self.to.store.transact(lambda db: [_keep(db, tenant, agent.name, one) for one in proposed])
+        return Mined(found=found, read=len(read))
+
+
+def _keep(db: Connection, tenant: str, agent: str, proposed: Induced | Refused) -> Found:
+    """A new version, where there is none that says the same and none that is on its way."""
+    if isinstance(proposed, Refused):
+        what = ", ".join(proposed.changes) or "look-ups only"
+        return Found(
+            tenant=tenant, agent=agent, capability=what, runs=len(proposed.runs), what="refused", why=proposed.why
+        )
+    capability, who = proposed.capability, (tenant, agent)
+    told: dict[str, Any] = {"tenant": tenant, "agent": agent, "capability": capability.id, "runs": len(proposed.runs)}
+    newest = capabilities.get(db, who, capability.id)
+    rollout = capabilities.rollout(db, who, capability.id)
+    if newest is not None and _says_the_same(newest, proposed):
+        is_lost = (
+            rollout is None or rollout.version != newest.version or rollout.stage == LOST
+        )  # its worker died before it had set out
+        return Found(**told, what="new" if is_lost else "known", version=newest.version, digest=newest.digest)
+    if (
+        newest is not None
+        and rollout is not None
+        and rollout.stage not in ENDS
+        and newest.fingerprint == capability.fingerprint
+    ):
+        why = f"version {rollout.version} is {rollout.stage}: what was found now waits until that is retired"
+        return Found(**told, what="known", version=newest.version, digest=newest.digest, why=why)
+    made = capability.model_copy(update={"version": (newest.version if newest else 0) + 1})
+    proposal = proposed.model_copy(update={"capability": made})
+    capabilities.add(
+        db,
+        Kept(
+            tenant, agent, made.id, made.version, made.digest, made.fingerprint, made.model_dump_json(),
+            proposal.model_dump_json(), "", now(),
+        ),
+    )  # fmt: skip
+    return Found(**told, what="new", version=made.version, digest=made.digest)
+
+
+def _says_the_same(newest: Kept, proposed: Induced) -> bool:
+    """Whether it would do the same, whichever runs it was learned from."""
+    before = Induced.model_validate_json(newest.proposal).capability
+    beside = {"version", "provenance"}
+    return before.model_dump(exclude=beside) == proposed.capability.model_dump(exclude=beside)

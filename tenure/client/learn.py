@@ -1,0 +1,145 @@
+"""Learning from outside: what was learned, how far each capability has come, and what people want of it."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from temporalio.service import RPCError
+
+from tenure.client.connected import Connected
+from tenure.errors import BadInput, NotFound, NotServed
+from tenure.learn.induction import Induced, Refused, induce
+from tenure.learn.reading import Mine, Mined
+from tenure.learn.recording import Recording
+from tenure.runtime import schedules
+from tenure.runtime.learning import MOST
+from tenure.runtime.store import Connection, agents, capabilities, recordings, trials
+from tenure.runtime.store.capabilities import ChangeRow, Kept, RolloutRow
+from tenure.runtime.store.trials import Tried
+from tenure.runtime.temporal import WORKFLOW_TASK
+
+What: TypeAlias = Literal["pause", "resume", "roll_back", "retire", "reopen"]
+NARROWS = ("pause", "roll_back", "retire")
+SHOWN = 20  # runs that it was tried on
+
+
+@dataclass(frozen=True)
+class Known:
+    """A capability in its newest version: how far it has come, what became of it, and the newest runs that it was tried on."""
+
+    kept: Kept
+    rollout: RolloutRow | None
+    changes: list[ChangeRow]
+    tried: list[Tried]
+
+
+@dataclass(frozen=True)
+class Learn:
+    """The facet `system.learn`."""
+
+    system: Connected
+
+    async def mine(self, agent: str, tenant: str | None = None) -> Mined:
+        """Look for patterns in the runs of an agent now, and wait for what is found. Raises NotServed where no worker serves it."""
+        store = self.system.require_store()
+        queue = await store.read(lambda db: agents.queue(db, agent, _now()))
+        if not queue:
+            raise NotServed(f"no worker serves an agent {agent!r} now: `tenure worker --agents ...` does")
+        return await self.system.temporal.execute_workflow(
+            schedules.MINER,
+            Mine(agent=agent, tenant=tenant),
+            id=f"{schedules.schedule_id(agent)}:{secrets.token_hex(4)}",
+            task_queue=queue,
+            task_timeout=WORKFLOW_TASK,
+            result_type=Mined,
+            static_summary=f"patterns in the runs of {agent}, by hand",
+        )
+
+    async def every(self, tenant: str | None = None, agent: str | None = None) -> list[tuple[Kept, RolloutRow | None]]:
+        """Every capability in its newest version, and how far it has come."""
+
+        def read(db: Connection) -> list[tuple[Kept, RolloutRow | None]]:
+            found = capabilities.every(db, tenant, agent)
+            return [(one, capabilities.rollout(db, (one.tenant, one.agent), one.id)) for one in found]
+
+        return await self.system.require_store().read(read)
+
+    async def patterns(self, agent: str, tenant: str, minimum: int) -> list[Induced | Refused]:
+        """What the verified runs of the agent's newest build have in common, seen from here; nothing is kept.
+
+        `minimum` is how many runs it takes. Raises NotFound where no worker has announced the agent.
+        """
+
+        def read(db: Connection) -> list[Recording]:
+            builds = agents.fresh(db, agent, _now())
+            if not builds:
+                raise NotFound(f"no worker serves an agent {agent!r} now: `tenure worker --agents ...` does")
+            return [one for build in builds for one in recordings.verified(db, (tenant, agent), build, 0, MOST)]
+
+        found = await self.system.require_store().read(read)
+        return await asyncio.to_thread(induce, found, minimum=minimum)
+
+    async def recorded(self, tenant: str, agent: str, since: int = 0) -> tuple[int, int]:
+        """How many runs of an agent of a tenant were recorded since then (milliseconds), and how many of them nobody has judged."""
+        return await self.system.require_store().read(lambda db: recordings.count(db, (tenant, agent), since))
+
+    async def of(self, name: str, tenant: str | None = None, agent: str | None = None) -> Known:
+        """The capability of that id. Raises NotFound, and BadInput where several agents or tenants have one."""
+        kept = _one(name, [one for one, _ in await self.every(tenant, agent)])
+        who = kept.tenant, kept.agent
+
+        def read(db: Connection) -> Known:
+            return Known(
+                kept,
+                capabilities.rollout(db, who, kept.id),
+                capabilities.changes(db, who, kept.id),
+                trials.of_capability(db, who, kept.id, SHOWN),
+            )
+
+        return await self.system.require_store().read(read)
+
+    async def order(self, known: Known, what: What, *, by: str, why: str = "") -> None:
+        """Tell the rollout. What takes it out of service does so at once, before its workflow has heard of it.
+
+        Raises NotFound where its rollout is over.
+        """
+        kept = known.kept
+        if what in NARROWS:
+            told = f"{what.replace('_', ' ')} by {by}" + (f": {why}" if why else "")
+            store = self.system.require_store()
+            await store.transact(
+                lambda db: capabilities.stop(db, (kept.tenant, kept.agent), kept.id, kept.version, told)
+            )
+        try:
+            await self.system.temporal.get_workflow_handle(workflow_of(kept)).signal("order", args=[what, by, why])
+        except RPCError as error:
+            raise NotFound(f"the rollout of {kept.id} is over: nothing of it is in service") from error
+
+
+def workflow_of(kept: Kept) -> str:
+    """The workflow that owns its rollout."""
+    return f"{kept.tenant}:capability:{kept.agent}:{kept.id}"
+
+
+def _one(name: str, known: Iterable[Kept]) -> Kept:
+    every = list(known)
+    found = [one for one in every if one.id == name]
+    if len(found) > 1:
+        whose = ", ".join(f"--agent {one.agent} --tenant {one.tenant}" for one in found)
+        raise BadInput(f"{name!r} is a capability of several: write one of {whose}")
+    if not found:
+        near = difflib.get_close_matches(name, [one.id for one in every], 1)
+        raise NotFound(
+            f"no capability {name!r}: " + (f"did you mean {near[0]!r}?" if near else "`tenure learn` lists them")
+        )
+    return found[0]
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
