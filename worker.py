@@ -47,7 +47,7 @@ from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.run import Effect
-from tenure.runtime import judging, notify, schedules, upkeep
+from tenure.runtime import embeddings, judging, notify, schedules, upkeep
 from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
@@ -137,6 +137,8 @@ def _resources(settings: Settings, served: Iterable[AgentSpec], env: Mapping[str
         for model in agent.models:
             prices.cost_of(model, Usage())  # a model without a price fails here, not in the middle of a run
         _check_likeness(agent, settings.similarity_floor)
+        if agent.optimization and agent.optimization.vectors == "embeddings":
+            embeddings.load()  # what is not installed is told now, and no request waits for 90 MB
     if not settings.approver_root:
         raise ConfigError(
             "no approver root: set TENURE_APPROVER_ROOT to the public key that vouches for approvers, or run `tenure dev` once"

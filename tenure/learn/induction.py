@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from tenure.learn.agreement import lower
+from tenure import bounds
 from tenure.learn.capability import Capability
 from tenure.learn.expressions import Expression, Fixed, Found, Mapped, Name, inputs
 from tenure.learn.forms import forms, templates
@@ -325,7 +325,7 @@ def _induced(
         runs=sorted(kept),
         unexplained=sorted(run.run for run in sound if run.run not in kept),
         agreement=len(clean) / len(sound),
-        bound=lower(len(sound), len(clean)),
+        bound=float(bounds.lower(len(sound), len(clean))),
         saving=_saving(clean),
         notes=list(_notes(plan, trigger)),
     )

@@ -23,6 +23,7 @@ from tenure.optimize.budget import Budget
 from tenure.optimize.rules import CacheRule, check_pattern
 
 Step: TypeAlias = Literal["cache", "pattern", "intelligent"]
+Vectors: TypeAlias = Literal["ngrams", "embeddings"]
 Route: TypeAlias = Callable[..., Any]  # what it takes and returns is in tenure.hooks
 Routes: TypeAlias = dict[str, tuple[str, ...]]  # by model: patterns of requests, as in a CacheRule
 ORDER: tuple[Step, ...] = ("cache", "pattern", "intelligent")
@@ -54,7 +55,9 @@ class Optimization(BaseModel):
     With `enable_cache`, the first of `cache_rules` that has an answer gives it: see `tenure.optimize.CacheRule`. Without rules, the
     very same request is answered again for an hour. What is given again was a verified success (`admit="answered"`: any answer),
     read only, was untainted, and holds nothing personal. `audit` is the share of such requests, 0 to 1, for which Claude is asked
-    all the same, to compare. `fallback` says in which order "cache", "pattern" and "intelligent" (the model) are tried.
+    all the same, to compare. `vectors` is by what requests that the guards call the same are ranked: "ngrams", how they are
+    written, or "embeddings", what they are about (MiniLM; needs `tenure[embeddings]` where the worker runs). `fallback` says in
+    which order "cache", "pattern" and "intelligent" (the model) are tried.
 
     Keys may be written in camelCase. Raises ConfigError.
     """
@@ -70,6 +73,9 @@ class Optimization(BaseModel):
     cache_rules: tuple[CacheRule, ...] = ()
     admit: Literal["verified", "answered"] = "verified"
     audit: Decimal = Field(default=Decimal("0.01"), ge=0, le=1, allow_inf_nan=False)
+    vectors: Vectors = Field(
+        default="ngrams", exclude_if=lambda vectors: vectors == "ngrams"
+    )  # builds keep their fingerprint
     patterns: Patterns | None = None
     fallback: tuple[Step, ...] = ORDER
 
@@ -85,6 +91,7 @@ class Optimization(BaseModel):
             cache_rules: Iterable[CacheRule | Mapping[str, Any]] = (),  # Any: the JSON of a CacheRule
             admit: Literal["verified", "answered"] = "verified",
             audit: float | str | Decimal = ...,
+            vectors: Vectors = "ngrams",
             patterns: Patterns | Mapping[str, Any] | None = None,  # Any: the JSON of Patterns
             fallback: Iterable[Step] = ORDER,
         ) -> None: ...

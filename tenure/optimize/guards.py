@@ -31,9 +31,11 @@ class Guarded:
 
 
 @dataclass(frozen=True)
-class _Word:
+class Word:
+    """One word of a request, in small letters, or a slot: a name, a number, a sign, which counts as it is written."""
+
     text: str
-    is_slot: bool = False  # a name, a number, a sign: it counts as it is written
+    is_slot: bool = False
 
     @property
     def is_dropped(self) -> bool:
@@ -44,13 +46,13 @@ def read(request: str) -> Guarded | None:
     """What of the request counts; None where that is too little, or the request too long, to be the same as another."""
     if len(request) > LONGEST:
         return None
-    words = _strip(_words(request))
-    kept = [word for word, after in itertools.zip_longest(words, words[1:]) if _counts(word, after)]
+    said = _strip(words(request))
+    kept = [word for word, after in itertools.zip_longest(said, said[1:]) if _counts(word, after)]
     if all(word.text in english.BARE for word in kept):
         return None  # "why not?" could be about anything
     text = " ".join(word.text for word in kept)
     stems = " ".join(word.text if word.is_slot else stem(word.text) for word in kept)
-    return Guarded(f"{_mood(words)}|{stems}", text)
+    return Guarded(f"{_mood(said)}|{stems}", text)
 
 
 def exact(request: str) -> str:
@@ -73,13 +75,13 @@ def stem(word: str) -> str:
     return word.rstrip("e") if len(word) > 4 else word
 
 
-def _counts(word: _Word, after: _Word | None) -> bool:
+def _counts(word: Word, after: Word | None) -> bool:
     if not word.is_slot and word.text in english.LINKS:
         return after is not None and after.is_slot  # "to Paris", "in 3 days": here it says something
     return not word.is_dropped
 
 
-def _mood(words: Sequence[_Word]) -> str:
+def _mood(words: Sequence[Word]) -> str:
     """The time it speaks of; and where it speaks of both sides, which comes first: who does something to whom."""
     told = {word.text for word in words if not word.is_slot}
     people = "".join(
@@ -89,10 +91,11 @@ def _mood(words: Sequence[_Word]) -> str:
     return f"{tense}{people if len(set(people)) > 1 else ''}"
 
 
-def _words(request: str) -> list[_Word]:
+def words(request: str) -> list[Word]:
+    """The words and slots of a request, in order, contractions in full."""
     text = unicodedata.normalize("NFC", request).translate(APOSTROPHES)
     shouts = text.upper() == text
-    found: list[_Word] = []
+    found: list[Word] = []
     begins = True
     for token in TOKEN.findall(text):
         if token in ENDS:
@@ -103,27 +106,27 @@ def _words(request: str) -> list[_Word]:
     return _dated(found)
 
 
-def _dated(words: list[_Word]) -> list[_Word]:
+def _dated(words: list[Word]) -> list[Word]:
     """With the two months that are words as well as what they are, where they stand as a month does."""
-    found: list[_Word] = []
+    found: list[Word] = []
     for word in words:
         before = found[-1] if found else None
         follows = before is not None and (before.text in english.BEFORE_MONTH or before.text[0].isdigit())
-        found.append(_Word(word.text, is_slot=True) if word.text in ("may", "march") and follows else word)
+        found.append(Word(word.text, is_slot=True) if word.text in ("may", "march") and follows else word)
     return found
 
 
-def _said(token: str, *, begins: bool, shouts: bool) -> list[_Word]:
+def _said(token: str, *, begins: bool, shouts: bool) -> list[Word]:
     """The words of one token: contractions in full, compounds apart, slots as they are written."""
     plain = token.casefold()
     if not token[0].isalpha() or any(sign.isdigit() or sign in ".,:/@+_" for sign in token):
-        return [_Word(token, is_slot=True)]
+        return [Word(token, is_slot=True)]
     if "-" in token:
         return [word for part in token.split("-") for word in _said(part, begins=begins, shouts=shouts)]
     if not shouts and _is_name(token, plain, begins=begins):
         # "US" is not "us" and "Apple" no apple, but an acronym is often written small.
-        return [_Word(plain if token.isupper() and len(token) > 2 else token, is_slot=True)]
-    return [_Word(word, is_slot=word in english.CALENDAR) for word in _spoken(plain)]
+        return [Word(plain if token.isupper() and len(token) > 2 else token, is_slot=True)]
+    return [Word(word, is_slot=word in english.CALENDAR) for word in _spoken(plain)]
 
 
 def _is_name(token: str, plain: str, *, begins: bool) -> bool:
@@ -145,7 +148,7 @@ def _spoken(word: str) -> list[str]:
     return [word]
 
 
-def _strip(words: list[_Word]) -> list[_Word]:
+def _strip(words: list[Word]) -> list[Word]:
     """Without what is said around the request. Something of it always stays."""
     words = [word for word in words if word.is_slot or word.text not in english.ADVERBS] or words
     while 0 < (taken := _prefix(words)) < len(words):
@@ -155,20 +158,20 @@ def _strip(words: list[_Word]) -> list[_Word]:
     return _reworded(words)
 
 
-def _prefix(words: Sequence[_Word]) -> int:
+def _prefix(words: Sequence[Word]) -> int:
     return next((n for n in range(english.LONGEST_PHRASE, 0, -1) if _texts(words[:n]) in english.OPENERS), 0)
 
 
-def _suffix(words: Sequence[_Word]) -> int:
+def _suffix(words: Sequence[Word]) -> int:
     return next((n for n in range(english.LONGEST_PHRASE, 0, -1) if _texts(words[-n:]) in english.CLOSERS), 0)
 
 
-def _reworded(words: list[_Word]) -> list[_Word]:
+def _reworded(words: list[Word]) -> list[Word]:
     for n in range(english.LONGEST_PHRASE, 0, -1):
         if _texts(words[:n]) in english.SAME:
-            return [*map(_Word, english.SAME[_texts(words[:n])]), *words[n:]]
+            return [*map(Word, english.SAME[_texts(words[:n])]), *words[n:]]
     return words
 
 
-def _texts(words: Sequence[_Word]) -> tuple[str, ...]:
+def _texts(words: Sequence[Word]) -> tuple[str, ...]:
     return tuple("" if word.is_slot else word.text for word in words)

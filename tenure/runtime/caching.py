@@ -14,6 +14,7 @@ from tenure.optimize import admission, audits, guards, similarity
 from tenure.optimize.guards import Guarded
 from tenure.optimize.rules import CacheRule
 from tenure.run import Effect, RunRequest, Snapshot, StopReason
+from tenure.runtime import embeddings
 from tenure.runtime.store import Connection, accounts, cached, charges, epochs, transcript, verdicts
 from tenure.runtime.store.cached import Entry, Hit
 from tenure.runtime.store.runs import RunRow
@@ -128,13 +129,16 @@ def _given_before(db: Connection, rule: CacheRule, agent: AgentSpec, asked: Aske
     if rule.similarity is None or (guarded := guards.read(asked.request.message)) is None:
         return None
     alike = cached.of_signature(db, part, guarded.signature, since, asked.at)
-    ranked = sorted(_ranked(alike, guarded), key=lambda one: one[0], reverse=True)
+    by_meaning = agent.optimization is not None and agent.optimization.vectors == "embeddings"
+    ranked = sorted(_ranked(alike, guarded, by_meaning=by_meaning), key=lambda one: one[0], reverse=True)
     return next(
         ((entry, "similar") for by, entry in ranked if by >= rule.similarity and _is_current(db, entry, asked.at)), None
     )
 
 
-def _ranked(entries: list[Entry], guarded: Guarded) -> list[tuple[float, Entry]]:
+def _ranked(entries: list[Entry], guarded: Guarded, *, by_meaning: bool) -> list[tuple[float, Entry]]:
+    if by_meaning:
+        return list(zip(embeddings.likeness(guarded.kept, [entry.kept for entry in entries]), entries, strict=True))
     mine = similarity.grams(guarded.kept)
     return [(similarity.cosine(mine, similarity.grams(entry.kept)), entry) for entry in entries]
 

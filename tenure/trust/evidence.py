@@ -8,15 +8,13 @@ Who looks at a run without knowing how it went (`sample`) makes it a judged run.
 others that they were good; a judged run that they speak of has failed. Falls look at judged runs and faults. A step up looks at
 praise as well, and at no more than `SAME_TASK` good runs of one task: one easy request made a hundred times proves nothing.
 
-The bound is that of Clopper and Pearson (1934), one-sided at 95 %, computed in whole numbers: with k failures in n runs the rate of
-success is at least p unless P(X <= k) > 0.05 for X ~ Binomial(n, 1 - p).
+The bound is that of `tenure.bounds`: the rate of success is at least p when that of failure is proven to be at most 1 - p.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -26,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
+from tenure.bounds import is_at_most, upper
 from tenure.trust.config import Step
 from tenure.wire import Wire
 
@@ -33,7 +32,6 @@ WINDOW = 100  # runs that count
 SAME_TASK = 3
 LEAST = 29  # judged runs before a step up, with `confident`
 MARGIN = Fraction(5, 100)  # how far below the rule's threshold the bound may lie
-MISTAKEN = Fraction(5, 100)  # one side
 FALL_LEAST = 20  # runs before a rate alone makes a step down
 LAST, LAST_FAILED = 10, 3
 REMEMBERED = 200  # runs that were not good
@@ -170,7 +168,7 @@ def is_enough(rule: Step, n: int, misses: int, mode: Mode) -> bool:
     tolerated = _tolerates(rule)
     if not n or Fraction(misses, n) > tolerated:
         return False
-    return mode == "point" or (n >= LEAST and is_at_least(n, misses, 1 - tolerated - MARGIN))
+    return mode == "point" or (n >= LEAST and is_at_most(n, misses, tolerated + MARGIN))
 
 
 def missing(rule: Step, evidence: Evidence, mode: Mode = "confident") -> int | None:
@@ -189,27 +187,9 @@ def worst(evidence: Evidence) -> tuple[int, int]:
     return near, min(max(evidence.finished, FALL_LEAST), WINDOW)
 
 
-@functools.lru_cache(maxsize=4096)
-def is_at_least(n: int, misses: int, rate: Fraction) -> bool:
-    """Whether the one-sided 95 % bound on the rate behind `misses` in `n` is at least `rate`."""
-    hit, whole = rate.numerator, rate.denominator
-    if hit <= 0:
-        return True
-    miss = whole - hit
-    tail = sum(math.comb(n, k) * miss**k * hit ** (n - k) for k in range(misses + 1))
-    return Fraction(tail, whole**n) <= MISTAKEN
-
-
-@functools.lru_cache(maxsize=4096)
 def bound(n: int, misses: int) -> float:
     """The one-sided 95 % lower bound on the rate, to three digits, for people to read."""
-    if not n:
-        return 0.0
-    low, high = 0, 1000
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if is_at_least(n, misses, Fraction(middle, 1000)) else (low, middle - 1)
-    return low / 1000
+    return float(1 - upper(n, misses, 1000))
 
 
 def _found_good(evidence: Evidence, word: Judged) -> dict[str, Any]:

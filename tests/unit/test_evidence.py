@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenure.bounds import is_at_most
 from tenure.trust import Rule
 from tenure.trust.evidence import (
     WINDOW,
@@ -19,7 +20,6 @@ from tenure.trust.evidence import (
     bound,
     digest,
     fall,
-    is_at_least,
     is_enough,
     may_fall,
     missing,
@@ -69,7 +69,7 @@ def test_the_bound_is_where_the_tail_of_the_binomial_is_five_percent(n: int, mis
     rate, misses = thousandths / 1000, min(misses, n)
     tail = math.fsum(math.comb(n, k) * (1 - rate) ** k * rate ** (n - k) for k in range(misses + 1))
     if abs(tail - 0.05) > 1e-9:
-        assert is_at_least(n, misses, Fraction(thousandths, 1000)) == (tail < 0.05)
+        assert is_at_most(n, misses, 1 - Fraction(thousandths, 1000)) == (tail < 0.05)
         assert (bound(n, misses) >= rate) == (tail < 0.05)
 
 
