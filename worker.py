@@ -47,7 +47,7 @@ from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.run import Effect
-from tenure.runtime import embeddings, judging, notify, schedules, upkeep
+from tenure.runtime import embeddings, judging, notify, routing, schedules, upkeep
 from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
@@ -108,7 +108,7 @@ async def serving(
         await _claim(client, settings, to.store)
         await _announce(to, worker, settings.task_queue)
         for agent in to.registry.agents.values():
-            if agent.learns:
+            if agent.records:
                 await schedules.keep_mining(client, agent.name, settings.task_queue)
         announcing = asyncio.create_task(_keep_announcing(to, worker, client, settings.task_queue))
         try:
@@ -333,8 +333,8 @@ def _of_optimization(agent: AgentSpec) -> list[str]:
             f"{agent.name}: nothing verifies its answers, so one is given again only after `tenure feedback RUN good`: give it"
             " evaluate=, or say admit='answered'"
         )
-    if how and how.patterns:
-        told.append(f"{agent.name}: optimization.patterns is kept, but nothing is learned yet")
+    if agent.learns_answers and (missing := routing.missing()):
+        told.append(f"{agent.name}: optimization.patterns: {missing}; until then no answer is learned")
     return told
 
 

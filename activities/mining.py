@@ -17,6 +17,7 @@ from tenure.learn.config import Learning
 from tenure.learn.induction import Induced, Refused, induce
 from tenure.learn.reading import Found, Mine, Mined, Set
 from tenure.learn.rollout import ENDS
+from tenure.runtime import answers
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings
 from tenure.runtime.store.capabilities import Kept
@@ -34,18 +35,17 @@ class Mining:
 
     @activity.defn(name="mine")
     async def mine(self, ask: Mine) -> Mined:
-        """What was found in the verified runs of each tenant, one tenant's apart from the others'; what is new is kept."""
+        """What was found in the runs of each tenant, one tenant's apart from the others'; what is new is kept."""
         with pulse():
             agent = self.to.registry.agents.get(ask.agent)
             if agent is None:
                 raise Unavailable(f"this worker does not serve {ask.agent}: waiting for one that does")
-            if agent.learning is None or not agent.learning.enabled:
-                return Mined()
-            since = now() - agent.learning.patterns.time_window * 1000
+            learning = agent.learning or Learning()
+            since = now() - learning.patterns.time_window * 1000
             known = await self.to.store.read(lambda db: recordings.tenants(db, agent.name, since))
             mined = Mined()
             for tenant in known if ask.tenant is None else [ask.tenant]:
-                found = await self._of_tenant(agent, agent.learning, tenant, since)
+                found = await self._of_tenant(agent, learning, tenant, since)
                 mined = Mined(found=[*mined.found, *found.found], read=mined.read + found.read)
             return mined
 
@@ -66,11 +66,15 @@ class Mining:
         )
 
     async def _of_tenant(self, agent: AgentSpec, learning: Learning, tenant: str, since: int) -> Mined:
+        answers_learned = await answers.learn(self.to.store, self.to.blobs, agent, tenant, since, now())
+        beside = [] if answers_learned is None else [answers_learned]
+        if not agent.learns:
+            return Mined(found=beside)
         who = tenant, agent.name
         read = await self.to.store.read(lambda db: recordings.verified(db, who, agent.fingerprint, since, MOST))
         proposed = await asyncio.to_thread(induce, read, minimum=learning.patterns.min_occurrences)
         found = await self.to.store.transact(lambda db: [_keep(db, tenant, agent.name, one) for one in proposed])
-        return Mined(found=found, read=len(read))
+        return Mined(found=[*found, *beside], read=len(read))
 
 
 def _keep(db: Connection, tenant: str, agent: str, proposed: Induced | Refused) -> Found:

@@ -39,6 +39,7 @@ class Observing:
         snapshot = await self._snapshot(agent, ask.request.tenant)
         row = first_row(ask.request)
 
+        known = await self.to.answers.find(self.to.store, self.to.blobs, agent, ask.request)
         request = ask.request.model_copy(update={"state": {**agent.state, **ask.request.state}})
 
         def write(db: Connection) -> Observed:
@@ -53,7 +54,7 @@ class Observing:
             if ask.again:
                 return Observed(snapshot=snapshot)
             transcript.put(db, workflow, 0, row)
-            return _answered(db, agent, Asked(workflow, request, snapshot, now(), random.random()))
+            return _answered(db, agent, Asked(workflow, request, snapshot, now(), random.random(), known))
 
         return await self.to.store.transact(write)
 

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from tenure.activities.recall import Recall
 from tenure.errors import Refused
 from tenure.runtime import judging
+from tenure.runtime.answers import Answers
 from tenure.runtime.blobs import Blobs
 from tenure.runtime.claude import Claude
 from tenure.runtime.monty import Sandbox
@@ -37,6 +38,7 @@ class Resources:
     webhook: Webhook | None = None
     recall: Recall = field(default_factory=Recall)
     sandbox: Sandbox = field(default_factory=Sandbox)
+    answers: Answers = field(default_factory=Answers)
 
     async def nudge(self, who: tuple[str, str], task_queue: str) -> None:
         """Tell the ledger of `who` (tenant, agent) that something is known of a run; from within an activity."""

@@ -227,7 +227,9 @@ class AgentSpec(BaseModel):
     def models(self) -> list[str]:
         """Every model that may be asked for the agent."""
         told = self.optimization
-        beside = [SUMMARISER] if self.context_window or (told and told.rules and told.audit) else []
+        beside = (
+            [SUMMARISER] if self.context_window or (told and (told.rules or self.learns_answers) and told.audit) else []
+        )
         return [self.model, *(told.models if told else ()), *beside]
 
     @property
@@ -237,8 +239,19 @@ class AgentSpec(BaseModel):
 
     @property
     def learns(self) -> bool:
-        """Whether anything is learned from its runs."""
+        """Whether capabilities are learned from its runs."""
         return self.learning is not None and self.learning.enabled
+
+    @property
+    def learns_answers(self) -> bool:
+        """Whether answers are."""
+        how = self.optimization
+        return how is not None and how.patterns is not None and how.patterns.auto_detect and "pattern" in how.fallback
+
+    @property
+    def records(self) -> bool:
+        """Whether its runs are kept to learn from."""
+        return self.learns or self.learns_answers
 
     @property
     def level(self) -> int | None:

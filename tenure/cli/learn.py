@@ -180,6 +180,8 @@ def _found(mined: Mined) -> list[str]:
                 said.append(f"{where}: version {one.version} is being tested; then people are asked (`tenure pending`)")
             case "known":
                 said.append(f"{where}: known, version {one.version}{': ' + one.why if one.why else ''}")
+            case "answers":
+                said.append(f"{where}: {one.version} learned; who asks for one of them is given it without Claude")
             case "refused":
                 said.append(f"{where}: nothing learned: {one.why}")
     return said

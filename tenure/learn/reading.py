@@ -88,13 +88,16 @@ class Mine(Wire):
 
 
 class Found(Wire):
-    """A pattern: what the runs have in common, how many there are, and what became of it."""
+    """A pattern: what the runs have in common, how many there are, and what became of it.
+
+    `version` counts those of a capability; of `answers`, how many different ones are given from now on.
+    """
 
     tenant: str
     agent: str
     capability: str
     runs: int
-    what: Literal["new", "known", "refused"]
+    what: Literal["new", "known", "refused", "answers"]
     version: int = 0
     digest: str = ""
     why: str = ""

@@ -34,8 +34,8 @@ EXACT = CacheRule(ttl=HOUR)  # where the cache is on and nobody said how
 class Patterns(BaseModel):
     """When requests that repeat themselves are answered from what was learned of them.
 
-    `min_frequency` is how often the same must have been asked, `confidence` the share of them that had the same answer. They are
-    checked and kept; nothing is learned yet.
+    `min_frequency` is how often the same answer must have been given, `confidence` the share of those who asked the very same that
+    had it. With `auto_detect` a router learns from that who else asks for it (needs `tenure[router]` where the worker runs).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)

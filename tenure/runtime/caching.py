@@ -17,11 +17,14 @@ from tenure.run import Effect, RunRequest, Snapshot, StopReason
 from tenure.runtime import embeddings
 from tenure.runtime.store import Connection, accounts, cached, charges, epochs, transcript, verdicts
 from tenure.runtime.store.cached import Entry, Hit
+from tenure.runtime.store.routers import LearnedAnswer
 from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.transcript import canonical, tool_calls
 from tenure.turn import Audit, Served, Turn
 from tenure.wire import JsonObject
+
+PATTERNS = "patterns"  # the rule under which learned answers are audited, and close themselves
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,16 @@ class Asked:
     snapshot: Snapshot
     at: int
     draw: float
+    learned: LearnedAnswer | None = None  # what was learned of such requests
 
 
 def look(db: Connection, agent: AgentSpec, asked: Asked) -> Turn | Audit | None:
     """The turn that answers the request, what Claude's answer is to be compared with, or None: then its answer may be let in."""
     request = asked.request
     rules = agent.optimization.rules if agent.optimization else ()
-    if not rules or not request.message or request.message_blob or request.context or request.tainted:
+    if not request.message or request.message_blob or request.context or request.tainted:
         return None
-    found = next(_answers(db, rules, agent, asked), None)
+    found = next(_in_order(db, rules, agent, asked), None)
     if found is None:
         _open(db, rules, agent, asked)
         return None
@@ -101,6 +105,21 @@ def audited(db: Connection, run: RunRow, agreed: bool, at: int) -> None:
     cached.drop(db, hit.source)
     counted = cached.audits(db, (run.tenant, run.agent), hit.rule)
     _close_if_wrong(db, hit, counted, "audited answers were wrong", at)
+
+
+def _in_order(
+    db: Connection, rules: tuple[CacheRule, ...], agent: AgentSpec, asked: Asked
+) -> Iterator[tuple[str, Served]]:
+    """What may be said without Claude, in the order of the agent's `fallback`."""
+    for step in agent.optimization.fallback if agent.optimization else ():
+        if step == "cache":
+            yield from _answers(db, rules, agent, asked)
+        elif step == "pattern" and (known := asked.learned) is not None and not _is_closed(db, agent, asked, PATTERNS):
+            yield known.text, Served(tier="pattern", rule=PATTERNS, source=known.run, saved=known.cost)
+
+
+def _is_closed(db: Connection, agent: AgentSpec, asked: Asked, rule: str) -> bool:
+    return rule in cached.closed(db, (asked.request.tenant, agent.name))
 
 
 def _answers(

@@ -49,13 +49,14 @@ def choose(db: Connection, agent: AgentSpec, asked: Asked) -> Learned | None:
 
 def finished(db: Connection, run: RunRow, agent: AgentSpec | None, at: int) -> None:
     """The run has ended: what it teaches is kept, and what came of the capability that it was tried on."""
-    if agent is None or not agent.learns:
+    if agent is None or not agent.records:
         return
     tried = trials.of_run(db, run.workflow)
     by_claude = tried is None or tried.mode == "shadow"
     if (recording := _recording(db, run, agent)) is not None:
         teaches = by_claude and _is_success(run) and all(step.ok for step in recording.steps)
-        recordings.put(db, run.tenant, recording, teaches=teaches)
+        plain = not run.role and {**agent.state, **run.initial_state} == agent.state
+        recordings.put(db, run.tenant, recording, teaches=teaches, plain=plain)
     if tried is not None and run.stop_reason != StopReason.CANCELLED:
         trials.add(db, tried, "finished", "" if _is_success(run) else run.stop_reason or "", at)
 

@@ -48,6 +48,15 @@ def check(vectors: str) -> None:
         embeddings.check()
 
 
+def missing() -> str:
+    """What has to be installed before anything is fitted; empty: nothing."""
+    try:
+        check("ngrams")
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 def fit(
     texts: Sequence[str],
     labels: Sequence[str],

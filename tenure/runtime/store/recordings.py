@@ -6,6 +6,7 @@ Rules of this file: a run is recorded once, when it ends. What is said of it lat
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 from tenure.learn.recording import Recording
 from tenure.runtime.store.connection import Connection
@@ -13,15 +14,30 @@ from tenure.runtime.store.connection import Connection
 DDL = (
     """CREATE TABLE recordings (
         workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, fingerprint TEXT NOT NULL, body TEXT NOT NULL,
-        teaches INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
+        teaches INTEGER NOT NULL, plain INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX recordings_by_time ON recordings (tenant, agent, at)",
     "CREATE TABLE concealing_keys (tenant TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID",
 )
 KEY_BYTES = 32
 
 
-def put(db: Connection, tenant: str, recording: Recording, *, teaches: bool) -> None:
-    """Keep what the run did. It `teaches` if Claude did it, it ended as it should, and none of its calls failed."""
+@dataclass(frozen=True)
+class Said:
+    """What a run was asked and answered. `spoke`: it did nothing else, for nobody in particular; `verified`: and that was good."""
+
+    run: str
+    request: str
+    answer: str
+    cost: int
+    spoke: bool
+    verified: bool
+
+
+def put(db: Connection, tenant: str, recording: Recording, *, teaches: bool, plain: bool = False) -> None:
+    """Keep what the run did. It `teaches` if Claude did it, it ended as it should, and none of its calls failed.
+
+    `plain`: it began as any run of the agent does, and for nobody in particular.
+    """
     row = (
         recording.run,
         tenant,
@@ -29,9 +45,10 @@ def put(db: Connection, tenant: str, recording: Recording, *, teaches: bool) -> 
         recording.fingerprint,
         recording.model_dump_json(),
         int(teaches),
+        int(plain),
         recording.at,
     )
-    db.execute("INSERT INTO recordings VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+    db.execute("INSERT INTO recordings VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
 
 def get(db: Connection, workflow: str) -> Recording | None:
@@ -48,6 +65,16 @@ def verified(db: Connection, who: tuple[str, str], fingerprint: str, since: int,
         (*who, since, fingerprint, most),
     ).fetchall()
     return [Recording.model_validate_json(row[0]) for row in reversed(rows)]
+
+
+def said(db: Connection, who: tuple[str, str], fingerprint: str, since: int, most: int) -> list[Said]:
+    """What the newest runs of `who` under that fingerprint were asked and answered, oldest first."""
+    rows = db.execute(
+        "SELECT body, teaches, plain, (SELECT min(good) FROM verdicts v WHERE v.workflow = r.workflow) FROM recordings r"
+        " WHERE tenant = ? AND agent = ? AND at >= ? AND fingerprint = ? ORDER BY at DESC, workflow LIMIT ?",
+        (*who, since, fingerprint, most),
+    ).fetchall()
+    return [_said(Recording.model_validate_json(row[0]), bool(row[1]), bool(row[2]), row[3]) for row in reversed(rows)]
 
 
 def count(db: Connection, who: tuple[str, str], since: int) -> tuple[int, int]:
@@ -74,3 +101,8 @@ def key(db: Connection, tenant: str) -> bytes:
         "INSERT INTO concealing_keys VALUES (?, ?) ON CONFLICT DO NOTHING", (tenant, secrets.token_hex(KEY_BYTES))
     )
     return bytes.fromhex(db.execute("SELECT key FROM concealing_keys WHERE tenant = ?", (tenant,)).fetchone()[0])
+
+
+def _said(one: Recording, teaches: bool, plain: bool, worst: int | None) -> Said:
+    spoke = plain and not one.steps and bool(one.answer.strip())
+    return Said(one.run, one.request, one.answer, one.cost, spoke, spoke and teaches and worst == 1)

@@ -23,6 +23,7 @@ from tenure.runtime.store import (
     recordings,
     restrictions,
     results,
+    routers,
     runs,
     summaries,
     transcript,
@@ -59,6 +60,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *recordings.DDL,
         *capabilities.DDL,
         *trials.DDL,
+        *routers.DDL,
     )
 }
 
