@@ -15,13 +15,14 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
-from tenure.approvals.request import Kind, Request, Settled, Verdict
+from tenure.approvals.request import Kind, Request, Settled
 from tenure.errors import ConfigError, TenureError
 from tenure.learn import rollout as policy
 from tenure.learn.events import Answered, Event, Ordered, Ticked, Validated
 from tenure.learn.reading import KeepRollout, ReadTrials, Tested, Trials
 from tenure.trust.terms import DEFAULTS
 from tenure.wire import JsonObject
+from tenure.workflows.answerable import Answerable
 from tenure.workflows.ask import Desk, MoveOn, make_request
 from tenure.workflows.call import HEARTBEAT
 from tenure.workflows.carry import now, own, should_move
@@ -40,7 +41,7 @@ CHOICES: dict[str, Literal["approved", "denied", "expired"]] = {
 
 
 @workflow.defn(name="CapabilityRollout", failure_exception_types=[TenureError, ValidationError])
-class CapabilityRollout:
+class CapabilityRollout(Answerable[RolloutState]):
     """The workflow `{tenant}:capability:{agent}:{id}`."""
 
     @workflow.init
@@ -245,29 +246,6 @@ class CapabilityRollout:
         what = next((one for one in get_args(What) if told[:1] == [one]), None)
         if len(told) > 1 and what is not None and len(self._state.orders) < ORDERS_MOST:
             self._state.orders.append(Order(what=what, by=told[1], why="".join(told[2:])))
-
-    @workflow.signal(description="Answer the open request: one compact JWS, as `tenure approve --print` gives it")
-    def answer(self, *sent: Any) -> None:  # Any: as for `nudge`
-        """An answer arrives; it is verified before it counts."""
-        for token in sent:
-            self._desk.drop(token)
-
-    @workflow.update(name="answer", description="Answer the open request and hear what became of it")
-    async def answer_and_wait(self, *sent: Any) -> Verdict:  # Any: as for `nudge`
-        """The same answer as an update: returns the verdict on it."""
-        return await self._desk.verdict_on(self._desk.drop(sent[0]))
-
-    @answer_and_wait.validator
-    def _is_asking(self, *sent: Any) -> None:  # Any: as for `nudge`
-        if len(sent) != 1:
-            raise ValueError("an answer is one compact JWS")
-        if self._state.request is None:
-            raise ValueError("this rollout asks nothing now")
-
-    @workflow.query(description="What a person must decide before it goes on")
-    def pending(self) -> list[Request]:
-        """The open request, if there is one."""
-        return [self._state.request] if self._state.request else []
 
 
 @workflow.defn(

@@ -14,13 +14,14 @@ from temporalio import workflow
 from temporalio.common import VersioningBehavior
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
-from tenure.approvals.request import Kind, Request, Settled, Verdict
+from tenure.approvals.request import Kind, Request, Settled
 from tenure.errors import ConfigError, TenureError
 from tenure.trust import ledger as trust
 from tenure.trust import level, reading
 from tenure.trust.ledger import Ledger, Policy, Proposal
 from tenure.trust.reading import Batch, Heard, Keep, ReadOn
 from tenure.wire import JsonObject
+from tenure.workflows.answerable import Answerable
 from tenure.workflows.ask import Desk, MoveOn, make_request
 from tenure.workflows.carry import now, own, should_move
 from tenure.workflows.ledger_state import TOLD, LedgerState, LedgerStory, Start, told
@@ -31,7 +32,7 @@ WORDS_LIMIT = 1000  # characters of a reason
 
 
 @workflow.defn(name="TrustLedger", failure_exception_types=[TenureError, ValidationError])
-class TrustLedger:
+class TrustLedger(Answerable[LedgerState]):
     """The workflow `{tenant}:trust:{agent}`."""
 
     @workflow.init
@@ -219,29 +220,6 @@ class TrustLedger:
         told = [str(one)[:WORDS_LIMIT] for one in sent[:10]] or [""]
         if told[0] in ("restore", "carry") and len(self._state.wanted) < 10:
             self._state.wanted.append((told[0], " ".join(told[1:])[:WORDS_LIMIT]))
-
-    @workflow.signal(description="Answer the open request: one compact JWS, as `tenure approve --print` gives it")
-    def answer(self, *sent: Any) -> None:  # Any: as for `nudge`
-        """An answer arrives; it is verified before it counts."""
-        for token in sent:
-            self._desk.drop(token)
-
-    @workflow.update(name="answer", description="Answer the open request and hear what became of it")
-    async def answer_and_wait(self, *sent: Any) -> Verdict:  # Any: as for `nudge`
-        """The same answer as an update: returns the verdict on it."""
-        return await self._desk.verdict_on(self._desk.drop(sent[0]))
-
-    @answer_and_wait.validator
-    def _is_asking(self, *sent: Any) -> None:  # Any: as for `nudge`
-        if len(sent) != 1:
-            raise ValueError("an answer is one compact JWS")
-        if self._state.request is None:
-            raise ValueError("this ledger asks nothing now")
-
-    @workflow.query(description="What a person must decide before the level rises")
-    def pending(self) -> list[Request]:
-        """The open request, if there is one."""
-        return [self._state.request] if self._state.request else []
 
 
 @workflow.defn(
