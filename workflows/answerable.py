@@ -10,7 +10,6 @@ from tenure.approvals.request import Request, Verdict
 from tenure.run import Asking
 from tenure.workflows.ask import Desk
 
-
 StateT = TypeVar("StateT", bound=Asking)
 
 
