@@ -24,6 +24,8 @@ told.mkdir(exist_ok=True)
 command = pathlib.Path(sys.prefix, "bin", "tenure")
 command.write_text(f"#!{sys.executable}\nfrom tenure.cli import main\nmain()\n")
 command.chmod(0o755)
+files = [site / "tenure.pth", told / "METADATA", told / "entry_points.txt", command]  # what pip removes before it installs anew
+(told / "RECORD").write_text("".join(f"{file},,\n" for file in [*files, told / "RECORD"]))
 endef
 export LINK
 

@@ -46,11 +46,12 @@ from tenure.activities.standing import Watching
 from tenure.activities.verify import Verifying
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
-from tenure.run import Effect
-from tenure.runtime import embeddings, judging, notify, routing, schedules, upkeep
+from tenure.runtime import embeddings, judging, notify, schedules, upkeep
 from tenure.runtime.approving import check_registry
 from tenure.runtime.blobs import Blobs
+from tenure.runtime.cautions import cautions_for
 from tenure.runtime.claude import Claude
+from tenure.runtime.leaving import leave
 from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry, load
 from tenure.runtime.sandbox import Runner
@@ -59,7 +60,6 @@ from tenure.runtime.store import Connection, Store, agents, capabilities, outcom
 from tenure.runtime.temporal import CONVERTER, connect, register_attributes
 from tenure.runtime.webhook import Webhook
 from tenure.spec import AgentSpec
-from tenure.trust import Trust, level
 from tenure.turn import Usage
 from tenure.workflows.agent_run import AgentRun
 from tenure.workflows.capability_rollout import CapabilityRollout, UpgradingRollout
@@ -311,45 +311,6 @@ async def _keep_announcing(to: Resources, worker: str, client: Client, task_queu
             _say(f"cannot announce: {error}")
 
 
-def warnings_for(agent: AgentSpec) -> list[str]:
-    """What an operator should know of an agent before it is left alone."""
-    told = [f"{agent.name}: {where} {named!r} names no tool of it" for where, named in agent.idle_patterns()]
-    told += _of_optimization(agent)
-    told += [f"{agent.name}: {note}" for note in (agent.learning.notes if agent.learning else [])]
-    if agent.trust is not None:
-        return told + _of_trust(agent.name, agent.trust)
-    if agent.tools:
-        told.append(
-            f"{agent.name} has no trust=: its read, write and egress tools run without asking, whoever chose what with"
-        )
-    asks = [t.name for t in agent.tools if t.effect in (Effect.DESTRUCTIVE, Effect.PRIVILEGED)]
-    return [*told, f"{agent.name} asks two people for {', '.join(asks)}"] if asks else told
-
-
-def _of_optimization(agent: AgentSpec) -> list[str]:
-    how, told = agent.optimization, list[str]()
-    if how and how.admit == "verified" and agent.evaluate is None and any(rule.kind != "canned" for rule in how.rules):
-        told.append(
-            f"{agent.name}: nothing verifies its answers, so one is given again only after `tenure feedback RUN good`: give it"
-            " evaluate=, or say admit='answered'"
-        )
-    if agent.learns_answers and (missing := routing.missing()):
-        told.append(f"{agent.name}: optimization.patterns: {missing}; until then no answer is learned")
-    return told
-
-
-def _of_trust(name: str, trust: Trust) -> list[str]:
-    told = [
-        f"{name}: level {level.shown(min(trust.initial, trust.cap))}; `tenure trust compile` shows what that may do"
-    ]
-    if trust.evidence == "point":
-        told.append(
-            f"{name}: evidence='point' takes a rule by its letter: a single good run may be enough for a step up; it is meant for"
-            " trying things out"
-        )
-    return told
-
-
 async def _main(arguments: argparse.Namespace) -> None:
     # Settings first: what a user mistyped is said before a connection is tried.
     served = [agent for reference in arguments.agents for agent in load(reference)]
@@ -363,8 +324,8 @@ async def _main(arguments: argparse.Namespace) -> None:
     async with serving(client, settings, served, os.environ):
         for agent in served:
             _say(f"serving {agent.name}@{agent.fingerprint[:8]} ({agent.model}, {len(agent.tools)} tools)")
-            for warning in warnings_for(agent):
-                _say(f"  {warning}")
+            for caution in cautions_for(agent):
+                _say(f"  {caution}")
         _say(f"ready on task queue {settings.task_queue!r}, store {shown(settings.database_url)}")
         await stopped.wait()
         _say("stopping: running tools have 2 s to finish, everything else goes on elsewhere")
@@ -394,4 +355,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure.activities.resources import Resources, now
 from tenure.optimize import money
-from tenure.optimize.budget import Scope, Spender, scopes, turns_at
+from tenure.optimize.budget import Exhaustion, Scope, Spender, named, scopes, turns_at
 from tenure.runtime import alerting, upkeep
 from tenure.runtime.claude import Prompt, Reply
 from tenure.runtime.prices import Prices
@@ -51,10 +51,11 @@ class Exhausted(Exception):
 
 @dataclass(frozen=True)
 class Held:
-    """A prompt as it may be sent, and the call that is held for it."""
+    """A prompt as it may be sent, and the call that is held for it; `least` is what the shortest useful answer may cost."""
 
     prompt: Prompt
     call: Call
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,12 @@ class Payer:
                 return held
             if short.fit == "held" and _waited() < WAITS:
                 raise _later(short)
-        if held is not None:
-            await self.to.store.transact(partial(charges.refuse, call=held.call))
-        raise Exhausted(self._shortage(short))
+            if self.agent.budget.alert_threshold:  # whoever wants no alerts wants none
+                await alerting.exhausted(self.to.store, short, now())
+        if held is None or short is None:
+            raise Exhausted(Shortage())  # it never is: the prompt's own model is tried
+        await self.to.store.transact(partial(charges.refuse, call=held.call))
+        raise Exhausted(_shortage(short, held.least, self.agent.budget.on_exhausted))
 
     async def make(self, held: Held, ask: Ask) -> Reply:
         """The reply to what is held, settled at what it cost. Raises what `ask` raises."""
@@ -111,7 +115,7 @@ class Payer:
                 break
             prompt = replace(prompt, max_tokens=most)
             call, short = await self._hold(prompt, tier, size)
-        return Held(prompt, call), short
+        return Held(prompt, call, self.to.prices.at_most(prompt.model, size, USEFUL)), short
 
     async def _hold(self, prompt: Prompt, tier: str, size: int) -> tuple[Call, Short | None]:
         """Hold it; while others hold what it needs, look for a moment whether they give it back."""
@@ -161,26 +165,6 @@ class Payer:
         who = Spender(call.tenant, call.agent, call.workflow, call.user)
         return alerting.due(db, self.agent.budget, who, call.at, settled.at)
 
-    def _shortage(self, short: Short | None) -> Shortage:
-        if short is None:
-            return Shortage()
-        scope, total, cap = short.scope, short.total, (short.scope.cap or 0) + short.total.raised
-        others = f", {money.shown(total.held)} is held by calls under way" if short.fit == "held" else ""
-        what = "the cap that an operator has set for" if scope.operator else "the budget of"
-        return Shortage(
-            scope=scope.name,
-            subject=scope.subject,
-            period=scope.period,
-            cap=cap,
-            spent=total.spent,
-            needed=short.wanted,
-            until=turns_at(scope, now()) or 0,
-            on=self.agent.budget.on_exhausted,
-            operator=scope.operator,
-            why=f"{what} this {scope.name} is used up: {money.shown(total.spent)} of {money.shown(cap)} is spent{others},"
-            f" and the next call may cost {money.shown(short.wanted)}",
-        )
-
 
 def tokens_at_most(prompt: Prompt, known: int | None) -> int:
     """No fewer tokens than the prompt has: a token is a byte at least, and what the API has counted once is known."""
@@ -201,6 +185,34 @@ def affordable(prices: Prices, model: str, size: int, most: int, left: int) -> i
     return low
 
 
+def _shortage(short: Short, least: int, on: Exhaustion) -> Shortage:
+    scope, total = short.scope, short.total
+    cap = (scope.cap or 0) + total.raised
+    return Shortage(
+        scope=scope.name,
+        subject=scope.subject,
+        period=scope.period,
+        cap=cap,
+        spent=total.spent,
+        needed=short.wanted,
+        until=turns_at(scope, now()) or 0,
+        on=on,
+        operator=scope.operator,
+        add=max(cap, money.cents_up(total.spent + total.held + short.wanted - cap)),
+        why=f"{named(scope)} is {_why(short, cap, least)}",
+    )
+
+
+def _why(short: Short, cap: int, least: int) -> str:
+    wanted, spent, held = money.shown(short.wanted), short.total.spent, short.total.held
+    if least > cap:
+        return f"too small for one call: it is {money.shown(cap)}, and a call needs up to {wanted}"
+    others = f", {money.shown(held)} is held by calls under way" if held else ""
+    left = money.shown(max(cap - spent - held, 0))
+    used = f"{money.shown(spent)} of {money.shown(cap)} is spent{others}, left: {left}"
+    return f"used up: {used}, and the next call may cost {wanted}"
+
+
 def _bytes(told: Sequence[JsonObject]) -> int:
     return len(json.dumps(list(told), ensure_ascii=False).encode("utf-8", "replace"))
 
@@ -211,6 +223,6 @@ def _waited() -> timedelta:
 
 
 def _later(short: Short) -> ApplicationError:
-    told = f"the budget of this {short.scope.name} is held by other calls: trying again"
+    told = f"{named(short.scope)} is held by other calls: trying again"
     wait = timedelta(seconds=random.uniform(0.5, 1.5))  # a crowd that waits should not come back as one
     return ApplicationError(told, type="BudgetHeld", next_retry_delay=wait, category=ApplicationErrorCategory.BENIGN)

@@ -40,7 +40,6 @@ class Raising:
                 )
             what = asked.payload
             scope = Scope(what["scope"], what["subject"], what["period"], operator=what.get("operator_cap", 0))
-            add = money.read("add", what["add"].removeprefix("$"))
-            charges.raise_cap(db, asked.id, scope, add, ", ".join(sorted(people)), now())
+            charges.raise_cap(db, asked.id, scope, money.amount(what["add"]), ", ".join(sorted(people)), now())
 
         await self.to.store.transact(write)

@@ -16,7 +16,8 @@ from temporalio import activity
 from tenure.activities.resources import Resources
 from tenure.approvals import answer as answers
 from tenure.approvals.request import Closed, Kind, Notice, Request, Verdict, Verdicts, Verify
-from tenure.errors import AnswerRefused, BadInput, StoreUnavailable
+from tenure.errors import AnswerRefused, BadInput, ConfigError, StoreUnavailable
+from tenure.optimize import money
 from tenure.runtime import approving, notify
 from tenure.runtime import telemetry as otel
 from tenure.runtime.store import Connection, approvals, runs
@@ -108,7 +109,10 @@ class Verifying:
         return verdict
 
     def _check_edit(self, request: Request, edit: JsonObject | None) -> None:
-        """Raise AnswerRefused for arguments that the tool would not take, where this worker knows the tool."""
+        """Raise AnswerRefused for arguments that the tool would not take, where this worker knows it, and for what is no amount."""
+        if edit is not None and request.kind is Kind.BUDGET:
+            _check_amount(request, edit)
+            return
         agent = None if edit is None else self.to.registry.agents.get(request.agent)
         tool = agent.tool.get(str(request.payload.get("tool"))) if agent else None
         if edit is None or tool is None:
@@ -119,6 +123,19 @@ class Verifying:
             raise AnswerRefused(f"the edit does not fit {tool.name}: {error}") from error
         if canonical(edit) == canonical(request.payload.get("arguments")):
             raise AnswerRefused("the edit changes nothing: approve the call instead")
+
+
+def _check_amount(request: Request, edit: JsonObject) -> None:
+    try:
+        told = money.amount(str(edit.get("add")))
+    except ConfigError as error:
+        raise AnswerRefused(f"the edit cannot be meant: {error}") from error
+    if edit != {"add": money.shown(told)}:
+        raise AnswerRefused(
+            "of a budget an edit changes what is added, and nothing else, written as the request writes it"
+        )
+    if edit == request.editable:
+        raise AnswerRefused("the edit changes nothing: approve the request instead")
 
 
 def _first(db: Connection, request: Request, answer: answers.Answer, person: str) -> None:

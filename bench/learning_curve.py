@@ -2,10 +2,10 @@
 
 `python -m bench.learning_curve [--passes 4] [--tasks 500] [--percent 50] [--error-rate 0.05] [--figures FOLDER] [--data FOLDER]`:
 the recorded tasks of tau-bench's shop, each pass in another order, on the real server; the stand-in does what `bench.induction`
-records: who is it, which orders, then the recorded changes. After each run the agent's `evaluate` compares the office's database with
-the recorded one: what differs is wrong. Every hundred runs are mined, and whatever people are asked is approved at once. With the
-default of 10 % and 0.01 a capability takes some 400 runs of its kind to be promoted: more than there are here, so the bench asks for
-less. The figures need matplotlib (`bench/requirements-figures.txt`); without `--figures` nothing is drawn.
+records: who is it, which orders, then the recorded changes. After each run the agent's `evaluate` compares the office's database
+with the recorded one: what differs is wrong. Every hundred runs are mined, and whatever people are asked is approved at once. With
+the default of 10 % and 0.01 a capability takes some 400 runs of its kind to be promoted: more than there are here, so the bench
+asks for less. The figures need matplotlib (`bench/requirements-figures.txt`); without `--figures` nothing is drawn.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ class Response:
 
     Each of `tool_calls` is a dict with `tool`, `input`, `result` and `ok`, and `asked` where `on_tool_call` changed what Claude
     had asked for, and `cached` (`run`, and `age` in milliseconds) where the result is one that an earlier call had obtained.
-    Printing a Response prints its message.
+    `models` are those that made turns and are not the agent's own: what it fell back to, or what `route` chose. Printing a
+    Response prints its message.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Response:
     saved: Decimal = Decimal(0)
     tier: str = "model"
     latency: float = 0.0
+    models: list[str] = field(default_factory=list[str])
 
     @property
     def success(self) -> bool:

@@ -254,6 +254,7 @@ class RunState(BaseModel):
     stuck: str = ""  # why it cannot, after it has changed something
     cheap: bool | None = None  # every turn so far was made by a model that `route` chose; None: there was none
     saved: int = 0
+    models: list[str] = Field(default_factory=list[str])  # other than the agent's own, which made turns
 
     @property
     def agent(self) -> Snapshot:
@@ -320,6 +321,7 @@ class Outcome(Wire):
     fingerprint: str = ""
     saved: int = 0
     served: Served | None = None
+    models: list[str] = Field(default_factory=list[str])  # other than the agent's own, which made turns
 
 
 class Observed(Wire):

@@ -103,7 +103,8 @@ class Shortage(Wire):
 
     `cap` is what may be spent there with what people have added, `spent` what is, `needed` what the call may cost. `until` is when
     the day or month is over (milliseconds; 0: the budget does not come back). `operator` is the number of the operator's cap
-    that is used up; 0: it is the agent's own budget.
+    that is used up; 0: it is the agent's own budget. `add` is what people are asked to add: no less than the call lacks (0: a
+    worker of old did not say).
     """
 
     scope: ScopeName = "run"
@@ -116,6 +117,7 @@ class Shortage(Wire):
     on: Literal["fallback", "pause", "stop"] = "stop"
     why: str = ""
     operator: int = 0
+    add: int = 0
 
 
 class Turn(Wire):

@@ -203,7 +203,7 @@ class Desk:
             return bool(self._mail.inbox) or (watch is not None and watch.is_woken())
 
         left = timedelta(milliseconds=max(self.due(asking, request) - now(), 1))
-        told = f"waiting for a person: {story.one_line(request.why)}"
+        told = story.amounts_in_words(f"waiting for a person: {story.one_line(request.why)}")
         try:
             await workflow.wait_condition(is_due, timeout=left, timeout_summary=told)
         except TimeoutError:

@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from temporalio import workflow
 
 from tenure.approvals.request import Kind, Request, Settled
+from tenure.errors import ConfigError
 from tenure.optimize import money
+from tenure.optimize.budget import Scope, named
 from tenure.run import Parked, Raise, RunState, StopReason
 from tenure.trust.terms import DEFAULTS
 from tenure.turn import Shortage
+from tenure.wire import JsonObject
 from tenure.workflows.ask import Desk, request_for
 from tenure.workflows.carry import Stop, now, tell
 from tenure.workflows.quick import quick
 
 LOOKS = "a-run-without-money-looks-again"
+LACKS = "people-add-what-the-call-lacks"
 WITHDRAWN = "withdrawn"
 
 
@@ -41,7 +45,7 @@ class Ledger:
         self.run.woken = False  # before the look: whoever says so during it is heard
         if await quick("still_short", self.short, bool):
             return None
-        return Settled(choice=WITHDRAWN, note=f"what may be spent this {self.short.scope} has changed: trying again")
+        return Settled(choice=WITHDRAWN, note=f"{_named(self.short)} has changed: trying again")
 
 
 async def exhausted(run: RunState, desk: Desk, short: Shortage) -> Stop | None:
@@ -50,34 +54,63 @@ async def exhausted(run: RunState, desk: Desk, short: Shortage) -> Stop | None:
         return Stop(StopReason.BUDGET, short.why)
     if run.parked is None:
         run.parked, run.woken = Parked(why=short.why, since=now()), True
-    settled = await desk.ask(run.parked, _request(run, short, run.parked.since), Ledger(run, short))
+    # What was asked before continue-as-new stands as it was asked, also where this worker would word it otherwise.
+    request = run.parked.request or _request(run, short, run.parked.since)
+    settled = await desk.ask(run.parked, request, Ledger(run, short))
     run.parked = run.shortage = None
-    if settled.choice == "approve":
-        await quick("raise_budget", Raise(request=settled.request))
-        what = "an operator's cap on" if short.operator else "the budget of"
-        tell(run, f"{settled.principal} added {money.shown(short.cap)} to {what} this {short.scope}")
-        return None
-    if settled.choice == WITHDRAWN:
-        tell(run, settled.note)
-        return None
-    if settled.choice == "expired" and 0 < short.until <= now():
-        tell(run, f"a new {short.scope.rpartition('/')[2]}, a new budget")
-        return None
-    return Stop(StopReason.BUDGET, f"{short.why}; {settled.refusal}")
+    return await _settled(run, short, request, settled)
+
+
+async def _settled(run: RunState, short: Shortage, request: Request, settled: Settled) -> Stop | None:
+    match settled.choice:
+        case "approve":
+            await quick("raise_budget", Raise(request=settled.request))
+            tell(run, f"{settled.principal} added {request.payload['add']} to {_named(short)}")
+        case "edit" if settled.edit is not None:  # another amount is another request
+            run.shortage = _edited(short, settled.edit)
+        case "withdrawn":
+            tell(run, settled.note)
+        case "expired" if 0 < short.until <= now():
+            tell(run, f"a new {short.scope.rpartition('/')[2]}, a new budget")
+        case _:
+            return Stop(StopReason.BUDGET, f"{short.why}; {settled.refusal}")
+    return None
 
 
 def _request(run: RunState, short: Shortage, since: int) -> Request:
-    """People are asked to add to the cap once what it is; silence means no, and the end of the day or month is a fresh start."""
+    """People are asked to add what the next call lacks, or another amount; silence means no, the end of the day a fresh start."""
     terms = DEFAULTS["budget"]
     if short.until:
         left = max((short.until - since) // 1000 + 1, 1)  # from when it was parked: the same after continue-as-new
         terms = terms.model_copy(update={"deadline": min(terms.deadline, left)})
+    # A history of an older worker has no mark: it asks on as it did.
+    add = short.add if short.add and workflow.patched(LACKS) else 0
     payload = {
         "scope": short.scope,
         "subject": short.subject,
         "period": short.period,
         "cap": money.shown(short.cap),
-        "add": money.shown(short.cap),
+        "add": money.shown(add or short.cap),
+        **({"after": _after(short, add)} if add else {}),
         **({"operator_cap": short.operator} if short.operator else {}),  # who adds to it adds to this very cap
     }
-    return request_for(run, Kind.BUDGET, run.seq, payload, short.why, terms)
+    more = {"choices": ["approve", "deny", "edit"]} if add else {}
+    return request_for(run, Kind.BUDGET, run.seq, payload, short.why, terms, **more)
+
+
+def _edited(short: Shortage, edit: JsonObject) -> Shortage:
+    try:
+        return short.model_copy(update={"add": money.amount(str(edit.get("add")))})
+    except ConfigError:  # a verdict of an older worker, which does not look at amounts: asked again as it was
+        return short
+
+
+def _after(short: Shortage, add: int) -> str:
+    """What may be spent if people say yes, and whether that pays for what the run would do next."""
+    cap, needed = short.cap + add, money.shown(short.needed)
+    enough = "enough" if cap - short.spent >= short.needed else "NOT enough"
+    return f"{money.shown(cap)}: {enough} for the next call, which may cost {needed}"
+
+
+def _named(short: Shortage) -> str:
+    return named(Scope(short.scope, short.subject, short.period, operator=short.operator))

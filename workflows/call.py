@@ -122,7 +122,7 @@ async def act(run: RunState, turn: OpenTurn, call: Call, before: int) -> Result:
             start_to_close_timeout=timedelta(seconds=facts.timeout + GRACE),
             heartbeat_timeout=HEARTBEAT,
             retry_policy=RETRY,
-            summary=story.call_summary(call.tool, call.arguments),
+            summary=story.amounts_in_words(story.call_summary(call.tool, call.arguments)),
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
     except ActivityError as error:

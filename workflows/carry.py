@@ -13,6 +13,7 @@ from tenure.wire import JsonObject
 
 STEPS_KEPT = 20  # lines of story that a run carries, as many as the UI is shown; the rest is counted
 STEP_LIMIT = 160  # characters of one line
+LAST_LIMIT = 400  # of the last one, which says why the run ended
 REPEATS_KEPT = 200  # different calls with their results that are remembered to notice a run going in circles
 JTIS_KEPT = 1000
 T = TypeVar("T")
@@ -56,9 +57,18 @@ def append(run: RunState, row: JsonObject) -> None:
     run.head = extend(run.head, row)
 
 
-def tell(run: RunState, what: str, *, took: int = 0, tokens: int = 0, cost: int = 0, ok: bool = True) -> None:
+def tell(
+    run: RunState,
+    what: str,
+    *,
+    took: int = 0,
+    tokens: int = 0,
+    cost: int = 0,
+    ok: bool = True,
+    limit: int = STEP_LIMIT,
+) -> None:
     """Add a line to the story."""
-    run.steps.append(Step(at=now(), what=what[:STEP_LIMIT], took=took, tokens=tokens, cost=cost, ok=ok))
+    run.steps.append(Step(at=now(), what=what[:limit], took=took, tokens=tokens, cost=cost, ok=ok))
     if len(run.steps) > STEPS_KEPT:
         run.steps.pop(0)
         run.skipped_steps += 1
@@ -84,7 +94,12 @@ def outcome(run: RunState, stop: Stop) -> Outcome:
 
 def _cheaper(run: RunState) -> dict[str, Any]:  # Any: values of several fields; what says nothing stays out of history
     tier = run.served.tier if run.served else "cheap" if run.cheap else ""
-    told: dict[str, Any] = {"tier": tier, "saved": run.saved, "served": run.served}  # Any: as above
+    told: dict[str, Any] = {
+        "tier": tier,
+        "saved": run.saved,
+        "served": run.served,
+        "models": run.models,
+    }  # Any: as above
     return {name: value for name, value in told.items() if value}
 
 

@@ -28,7 +28,12 @@ async def close(run: RunState, stop: Stop) -> Outcome:
     """Record the end everywhere it is looked for: the store, the story, the search attributes."""
     outcome = carry.outcome(run, stop)
     completed = outcome.status is Status.COMPLETED
-    carry.tell(run, f"{outcome.stop_reason}: {story.one_line(outcome.message)}", ok=completed)
+    told = (
+        outcome.message if not completed else story.one_line(outcome.message)
+    )  # why it ended: nobody should have to guess
+    carry.tell(
+        run, f"{outcome.stop_reason}: {story.one_line(told, carry.LAST_LIMIT)}", ok=completed, limit=carry.LAST_LIMIT
+    )
     request = run.request
     record = Record(
         outcome=outcome,

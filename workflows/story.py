@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tenure.wire import JsonObject
 from tenure.workflows import carry
 
 ROWS_SHOWN = 20
+AMOUNT = re.compile(r"\$(?=\d)")
 DETAILS_LIMIT = 3900  # bytes: the UI shows at most 4 kB
 
 
@@ -37,6 +39,11 @@ def one_line(text: str, limit: int = 80) -> str:
     """The first line of a text, cut."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def amounts_in_words(text: str) -> str:
+    """`USD 0.10` for `$0.10`: what the Temporal UI shows between two dollar signs it sets as mathematics."""
+    return AMOUNT.sub("USD ", text)
 
 
 def money(micro: int) -> str:
@@ -77,7 +84,7 @@ def details(run: RunState) -> str:
     waiting = _waiting(run)
     earlier = f" · {run.skipped_steps} earlier steps not shown" if run.skipped_steps else ""
     table = "\n".join(["| time | step | took | tokens | cost |", "|---|---|---|---|---|", *rows])
-    text = f"{head}{earlier}\n\n{waiting}{table}"
+    text = amounts_in_words(f"{head}{earlier}\n\n{waiting}{table}")
     return text if len(text.encode()) <= DETAILS_LIMIT else text.encode()[:DETAILS_LIMIT].decode(errors="ignore")
 
 
@@ -124,10 +131,10 @@ def _upsert(updates: Sequence[SearchAttributeUpdate[Any]]) -> None:  # Any: valu
 def _waiting(run: RunState) -> str:
     request = run.waiting_for
     if request is None:
-        return f"**Parked** since {clock(run.parked.since)} UTC: {run.parked.why}\n\n" if run.parked else ""
+        return f"**Parked** since {moment(run.parked.since)} UTC: {run.parked.why}\n\n" if run.parked else ""
     choices = " or ".join(f"`tenure answer {request.id} {choice}`" for choice in request.choices if choice != "edit")
     shown = one_line(json.dumps(request.payload), 300)
-    until = f"until {clock(request.deadline)} UTC"
+    until = f"until {moment(request.deadline)} UTC"
     return f"**Waiting for a person** {until}: {request.why}\n\n`{shown}`\n\n{_given(run)}Answer with {choices}\n\n"
 
 

@@ -96,7 +96,8 @@ def _count(run: RunState, turn: Turn) -> str:
         return run.learned.id
     run.usage, run.cost, run.tokens = run.usage + turn.usage, run.cost + turn.cost, turn.tokens
     run.saved, run.cheap = run.saved + turn.saved, run.cheap is not False and turn.tier == "cheap"
-    return "Claude"
+    run.models += [turn.model] if turn.model and turn.model not in run.models else []
+    return f"Claude ({turn.model})" if turn.model else "Claude"
 
 
 def _serve(run: RunState, turn: Turn, served: Served) -> Stop:

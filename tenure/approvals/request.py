@@ -50,6 +50,11 @@ class Request(Wire):
     via: list[str] = Field(default_factory=list[str])  # the ways an answer may come; empty: any
     reminded: int = 0  # how often people were reminded
 
+    @property
+    def editable(self) -> JsonObject:
+        """What an edit may change: the arguments of the call, or what is to be added to a budget."""
+        return {"add": self.payload["add"]} if self.kind is Kind.BUDGET else self.payload.get("arguments", {})
+
 
 class Verify(Wire):
     """Check these tokens against that request at this time (milliseconds since the epoch)."""

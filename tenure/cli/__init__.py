@@ -6,9 +6,6 @@ can mend is one line on stderr and exit code 2; an answer or a run that did not 
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -31,6 +28,7 @@ from tenure.cli.learn import learn
 from tenure.cli.runs import cancel, run, runs, show
 from tenure.cli.trust import trust
 from tenure.errors import AnswerRefused, TenureError
+from tenure.runtime.leaving import leave
 
 INTERRUPTED = 130
 
@@ -55,19 +53,11 @@ class Face(click.Group):
         sys.exit(code)
 
     def __call__(self, *args: Any, **options: Any) -> NoReturn:  # Any: click's own
-        """The program: run a command, then leave without finalising the interpreter.
-
-        Threads of Temporal's core may still call into an interpreter that is being finalised, which aborts the process
-        with SIGABRT (temporalio/sdk-python 300) after everything was done right.
-        """
+        """The program: run a command, then leave."""
         try:
             self.main(*args, **options)
         except SystemExit as left:
-            atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # nothing public runs them before os._exit
-            with contextlib.suppress(OSError):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(left.code if isinstance(left.code, int) else 0)
+            leave(left.code if isinstance(left.code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order one meets them."""
@@ -91,8 +81,8 @@ def _usage(error: click.ClickException) -> str:
 def main(context: click.Context) -> None:
     """Claude agents that are durable, approved and accountable.
 
-    Try `tenure demo`, then `tenure dev`. A RUN is a run's id, or at least 6 characters of its last part; a REQUEST is a
-    request's id, or at least 6 characters after its `req-`, or the run that asks.
+    Try `tenure demo`, then `tenure dev`. A RUN is a run's id, or at least 6 characters that its last part begins or ends
+    with; a REQUEST is a request's id, or at least 6 characters that it begins or ends with after `req-`, or the run that asks.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

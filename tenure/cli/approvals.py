@@ -70,9 +70,14 @@ def pending(as_json: bool) -> None:
 
 @click.command()
 @_signing
-@click.option("--edit", metavar="JSON", help="The arguments to change, as a JSON object, or @FILE that holds it.")
+@click.option(
+    "--edit",
+    metavar="JSON",
+    help="The arguments to change, as a JSON object, or @FILE that holds it; of a budget "
+    """'{"add": 5}', in dollars.""",
+)
 def approve(request: str, principal: str, note: str, only_print: bool, as_json: bool, edit: str | None) -> int:
-    """Approve REQUEST; with --edit nothing is approved yet: the changed call is asked about anew.
+    """Approve REQUEST; with --edit nothing is approved yet: what is changed is asked about anew.
 
     Arguments that --edit does not name stay as they are.
     """
@@ -176,7 +181,7 @@ def _print_token(request: Request, choice: str, edit: JsonObject | None, token: 
         render.document({"request": request.id, "run": request.workflow, "token": token, "url": url})
         return 0
     asked = page.what(request.payload)
-    said = asked if edit is None else f"{render.call(str(request.payload['tool']), edit)}\ninstead of {asked}"
+    said = asked if edit is None else f"{page.instead(request, edit)}\ninstead of {asked}"
     click.echo(token)
     click.echo(f"It says {choice} to {request.id}: {plain(said)}", err=True)
     click.echo(f"Within {VALID // 60} minutes, paste it in the Temporal UI, on the page of the run:\n{url}", err=True)
@@ -231,10 +236,11 @@ def _follows(request: Request, choice: str, halts: list[Restricted], is_late: bo
     from tenure.cli import restricted
 
     if choice == "edit":
-        return ": the changed call is a new request,\nand must be approved as it is now (`tenure pending`)"
+        changed = "amount" if request.kind == "budget" else "call"
+        return f": the changed {changed} is a new request,\nand must be approved as it is now (`tenure pending`)"
     if request.kind in ("escalation", "deployment"):
         return ""
-    if choice == "stop" or (request.kind == "answer" and choice == "deny"):
+    if choice == "stop" or (request.kind in ("answer", "budget") and choice == "deny"):
         return ": the run ends"
     # What was approved before something was restricted does not survive it: see decision 7.
     anew = is_late and request.kind == "tool_call" and choice == "approve"
@@ -280,12 +286,12 @@ def _print_request(
     who = f" for {request.user}" if request.user else ""
     rows = [*page.kind(request), ("what", page.what(request.payload))]
     if edit is not None:
-        rows.append(("instead", render.call(str(request.payload.get("tool", "")), edit)))
+        rows.append(("instead", page.instead(request, edit)))
     rows += [
         ("why", request.why),
         ("run", request.workflow),
         ("asked", f"{render.ago(request.opened_at)}{who} by {request.agent}, tenant {request.tenant}"),
-        ("until", f"{render.moment(request.deadline)}, then {page.afterwards(request)}"),
+        ("until", f"{page.until(request)}, then {page.afterwards(request)}"),
         *page.needs(request, approved),
         *restricted.rows(halts or []),
     ]
@@ -305,7 +311,8 @@ def _commands(request: Request, approved: list[str]) -> list[str]:
     signed = f" --as {_another(approved)}" if approved else ""
     if "approve" in request.choices:
         told = [f"tenure approve {request.id}{signed}", f"tenure deny {request.id}{signed} --note WHY"]
-        return [*told, f"tenure approve {request.id}{signed} --edit JSON"] if "edit" in request.choices else told
+        edit = """'{"add": 5}'""" if request.kind == "budget" else "JSON"
+        return [*told, f"tenure approve {request.id}{signed} --edit {edit}"] if "edit" in request.choices else told
     return [f"tenure answer {request.id} {choice:<9}# {_meaning(request, choice)}" for choice in request.choices]
 
 

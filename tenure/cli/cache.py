@@ -9,6 +9,11 @@ import click
 if TYPE_CHECKING:
     from tenure.runtime.store.cached import RuleAccount
 
+MEANS = """\
+bad: of those answered, what somebody called bad. wrong: of those audited, what
+Claude answers otherwise. at most: the share of wrong answers is no larger, as
+far as the audits tell (one-sided, 95 %)"""
+
 
 @click.group(invoke_without_command=True)
 @click.option("--tenant", help="Only this tenant.")
@@ -66,6 +71,9 @@ async def _bump(pattern: str, tenant: str) -> None:
 
     async with connected(server=False) as system:
         await system.cost.bump_epoch(pattern, tenant)
+        doubts = await system.cost.doubts(tenant, pattern)
+    for doubt in doubts:
+        click.echo(f"tenure: warning: {doubt}", err=True)
     click.echo(
         f"what {pattern} read for tenant {tenant} is stale: no result and no answer that rests on it is given again"
     )
@@ -93,15 +101,13 @@ def _print(found: list[RuleAccount]) -> None:
         )
         for one in found
     ]
-    render.put(render.console(), render.listing(head, rows, right=(3, 4, 5, 6, 7)))
+    render.put(render.console(), render.listing(head, rows, right=(3, 4, 5, 6, 7), fold=(0, 1, 2)))
     for one in found:
         if one.closed:
             told = f"tenure cache reopen {one.rule!r} --agent {one.agent} --tenant {one.tenant}"
-            click.echo(f"closed: {one.rule} of {one.agent}: {one.closed}. To open it again: {told}")
-    click.echo(
-        "bad: of those answered, what somebody called bad. wrong: of those audited, what Claude answers otherwise."
-    )
-    click.echo("at most: the share of wrong answers is no larger, as far as the audits tell (one-sided, 95 %)")
+            render.say(f"closed: {one.rule} of {one.agent}: {one.closed}. To open it again:")
+            click.echo(told)  # in one line, to be copied
+    click.echo(MEANS)
 
 
 def _bound(one: RuleAccount) -> float | None:

@@ -74,7 +74,7 @@ def _print(found: list[Standing], nothing: str, as_json: bool) -> None:
         click.echo(nothing)
     else:
         head = ("tenant", "cap", "in a", "spent", "held", "added", "by", "set")
-        render.put(render.console(), render.listing(head, map(_row, found), right=(1, 3, 4, 5)))
+        render.put(render.console(), render.listing(head, map(_row, found), right=(1, 3, 4, 5), fold=(0, 6)))
 
 
 def _row(one: Standing) -> tuple[str, ...]:

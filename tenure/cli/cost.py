@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 BY = ("agent", "tenant", "model", "tier", "day")
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 ASSUMES = """\
-saved: what it would have cost without caches, less what it did. It assumes that a
-run answered from a cache would have cost what the run did that its answer comes
-from (a canned one: what the agent's last 20 did on average), and that without the
-cache of prompts the same tokens are plain input. Below 0: writing prompts to the
-cache cost more than reading them saved."""
+saved: what it would have cost without caches, less what it did. It assumes that
+a run answered from a cache would have cost what the run did that its answer
+comes from (a canned one: what the agent's last 20 did on average), and that
+without the cache of prompts the same tokens are plain input. Below 0: writing
+prompts to the cache cost more than reading them saved."""
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[cap TENANT ...|caps]")
@@ -49,7 +49,7 @@ async def _cost(by: str, since: int, tenant: str | None, as_json: bool) -> None:
 
     async with connected(server=False) as system:
         found = await system.cost.accounts(by, since, tenant)
-        alerts, has_webhook = await system.cost.alerts(since), bool(system.settings.alert_webhook)
+        alerts, has_webhook = await system.cost.alerts(since, tenant), bool(system.settings.alert_webhook)
     if as_json:
         render.document({"by": by, "since": since, "accounts": [_document(one) for one in found],
                          "alerts": [vars(one) for one in alerts], "assumes": " ".join(ASSUMES.split())})  # fmt: skip
@@ -67,13 +67,13 @@ def _print(by: str, found: list[Account]) -> None:
 
     rows = [_row(one) for one in found]
     head = (by, "calls", "known", "cost", "tokens in", "out", "cached", "saved")
-    render.put(render.console(), render.listing(head, rows, right=(1, 2, 3, 4, 5, 6, 7)))
+    render.put(render.console(), render.listing(head, rows, right=(1, 2, 3, 4, 5, 6, 7), fold=(0,)))
     total, held = sum(one.cost for one in found), sum(one.held for one in found)
     click.echo(f"{money.shown(total)} in all" + (f", and at most {money.shown(held)} under way" if held else ""))
     lost = sum(one.unknown for one in found)
     if lost:
         told = "their worker died, or Claude's answer was lost"
-        click.echo(f"{render.count(lost, 'call')} counted with the most they can have cost: {told}")
+        render.say(f"{render.count(lost, 'call')} counted with the most they can have cost: {told}")
     if refused := sum(one.refused for one in found):
         click.echo(f"{render.count(refused, 'call')} not made: no budget for {'it' if refused == 1 else 'them'}")
     click.echo(f"known: answered without a model. cached: tokens read from the cache of prompts.\n{ASSUMES}")
@@ -82,13 +82,27 @@ def _print(by: str, found: list[Account]) -> None:
 def _print_alerts(alerts: list[Alert], has_webhook: bool) -> None:
     """The newest, and every one that nobody may have heard of."""
     from tenure.cli import render
-    from tenure.optimize import money
 
-    for number, one in enumerate(alerts):
-        untold = _untold(one, has_webhook)
-        if number < 5 or untold:
-            spent = f"{money.shown(one.spent)} of {money.shown(one.cap)}"
-            click.echo(f"alert {render.moment(one.at)}: {one.scope} {one.subject}: {spent}{untold}")
+    untold = [_untold(one, has_webhook) for one in alerts]
+    shown = [(one, why) for number, (one, why) in enumerate(zip(alerts, untold, strict=True)) if number < 5 or why]
+    rows = [("alert", f"{render.moment(one.at)}: {_alert(one)}{why or _taken(one)}") for one, why in shown]
+    if rows:
+        render.put(render.console(), render.pairs(rows, indent=0))
+
+
+def _alert(one: Alert) -> str:
+    """Which threshold of what, and how it stood then."""
+    from tenure.optimize import money
+    from tenure.optimize.budget import Scope, named
+    from tenure.runtime.store.alerts import EXHAUSTED
+
+    scope = named(Scope(one.scope, one.subject, one.period, operator=one.operator), later=True)
+    passed = "a call did not fit any more" if one.threshold == EXHAUSTED else f"{float(one.threshold):.0%} is spent"
+    return f"{scope}: {passed}: {money.shown(one.spent)} of {money.shown(one.cap)}"
+
+
+def _taken(one: Alert) -> str:
+    return "; no webhook is set" if one.delivered_at is None else "; delivered"
 
 
 def _untold(one: Alert, has_webhook: bool) -> str:

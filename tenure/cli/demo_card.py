@@ -33,7 +33,7 @@ async def print_card(console: Console, system: Tenure, request: Request, progres
         ("asks", f"{request.agent}{whom}, tenant {request.tenant}"),
         ("record", await _record(system, request)),
         ("so far", _so_far(progress)),
-        ("until", f"{render.moment(request.deadline)}, in {_left(request)}; then {page.afterwards(request)}"),
+        ("until", f"{page.until(request)}, in {_left(request)}; then {page.afterwards(request)}"),
         *page.needs(request),
         ("request", request.id),
         *(("elsewhere", line) if not at else ("", line) for at, line in enumerate(_commands(request))),

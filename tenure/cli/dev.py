@@ -89,10 +89,15 @@ async def _dev(agents: list[str]) -> int:
 
 
 def _script(agents: list[str]) -> Script | None:
-    """What a stand-in may say without a key: the `script` of the one module that is served."""
+    """What a stand-in may say without a key: the `script` of the one module that has one. Raises ConfigError where two have."""
     from tenure.runtime.registry import import_module
 
-    return getattr(import_module(agents[0].partition(":")[0]), "script", None) if len(agents) == 1 else None
+    modules = dict.fromkeys(one.partition(":")[0] for one in agents)
+    found = {name: script for name in modules if (script := getattr(import_module(name), "script", None)) is not None}
+    if len(found) > 1:
+        told = "a stand-in plays one: serve one of these modules, or set ANTHROPIC_API_KEY for Claude"
+        raise ConfigError(f"there is no key, and {' and '.join(found)} each have a `script`: {told}")
+    return next(iter(found.values()), None)
 
 
 def _worker_says(line: str) -> None:

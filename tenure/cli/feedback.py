@@ -64,7 +64,7 @@ async def _judge(run: str, verdict: str | None, note: str, by: str | None, as_js
         click.echo(f"nobody has judged this run: tenure feedback {run} good|bad|unsafe")
     else:
         _print_verdicts(found)
-        for line in _moves(verdict, bearing):
+        for line in [*_takes_back(verdict, bearing), *_moves(verdict, bearing)]:
             click.echo(line)
 
 
@@ -109,6 +109,16 @@ def _print_tallies(found: list[Tally]) -> None:
         if not tally.judged:
             runs = render.count(tally.finished, "run")
             click.echo(f"{tally.agent}: 0 of {runs} judged: add evaluate= or feedback")
+
+
+def _takes_back(word: str | None, bearing: Bearing) -> list[str]:
+    """What a complaint does to an answer that Claude was not asked for."""
+    hit = bearing.given
+    if hit is None or word in (None, "good"):
+        return []
+    if hit.tier == "canned":
+        return [f"its answer is that of the rule {hit.rule!r}, whoever asks: to give another one, change the rule"]
+    return [f"its answer, from {hit.source}, is no longer given again"]
 
 
 def _moves(word: str | None, bearing: Bearing) -> list[str]:

@@ -173,6 +173,8 @@ def _told(what: str) -> tuple[str, str]:
     head, _, rest = what.partition(": ")
     if head == "Claude":
         return "●", render.cut(rest, render.TEXT)
+    if head.startswith("Claude ("):  # not the agent's own model
+        return "●", f"{render.cut(rest, render.TEXT)} {head.removeprefix('Claude ')}"
     if head in set(StopReason):
         return "■", head if head == StopReason.ANSWERED else what
     return "└", what

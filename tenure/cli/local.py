@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ from tenure.runtime.temporal import start_server
 
 PORT, UI_PORT = 7233, 8233
 READY = "ready on task queue"  # what the worker says once it serves
+SAYS = "tenure worker: "
+FAULT = re.compile(rf"{SAYS}[A-Z]\w+: ")  # an error, by its name
 READY_SECONDS = 60.0
 STOP_SECONDS = 5.0
 LINE_LIMIT = 2**20  # bytes of one line of the worker's that are read as one
@@ -49,7 +52,7 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._pump: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._last = ""
+        self._last = self._fault = ""
 
     @property
     def pid(self) -> int:
@@ -59,6 +62,7 @@ class WorkerProcess:
     async def start(self) -> None:
         """Start it; it serves once `ready` returns."""
         self._ready.clear()
+        self._fault = ""
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._env,
@@ -84,7 +88,7 @@ class WorkerProcess:
             raise Unavailable(f"the worker was not ready within {READY_SECONDS:g} s; its last line: {self._last!r}")
         if self._pump:
             await self._pump
-        raise ConfigError(f"the worker did not start: {self._last or 'it said nothing'}")
+        raise ConfigError(f"the worker did not start: {self._fault or self._last or 'it said nothing'}")
 
     async def ended(self) -> int:
         """Wait until it has ended; its exit code, negative for a signal."""
@@ -121,7 +125,10 @@ class WorkerProcess:
                 continue  # a line beyond the limit is dropped; reading must go on, or the worker would block
             if not line:
                 return
-            self._last = line.decode(errors="replace").rstrip().removeprefix("tenure worker: ")
+            said = line.decode(errors="replace").rstrip()
+            self._last = said.removeprefix(SAYS)
+            if FAULT.match(said):  # its own word on why: what comes after it may be no more than how it fell
+                self._fault = self._last
             if self._hear:
                 self._hear(self._last)
             if READY in self._last:

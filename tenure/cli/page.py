@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tenure.approvals.request import Kind, Request
 from tenure.cli import render, restricted
 from tenure.cli.story import Call, Claude, Message, Step, Story
 from tenure.optimize import money
+from tenure.optimize.budget import Scope, ended_at, named
 from tenure.runtime.store.accounts import Account
 from tenure.runtime.store.approvals import Answered, Asked
 from tenure.runtime.store.verdicts import RunVerdict
@@ -33,6 +35,7 @@ KINDS = {
 SILENCE = {  # what no answer in time leads to, where it does not end the run
     Kind.TOOL_CALL: "it counts as denied, and the run goes on",
     Kind.ANSWER: "it counts as denied, and the run ends",
+    Kind.BUDGET: "it counts as denied, and the run ends",
     Kind.ESCALATION: "it counts as denied, and the level stays as it is",
     Kind.DEPLOYMENT: "it counts as denied, and nothing goes into service",
 }
@@ -56,6 +59,8 @@ def print_story(story: Story, url: str, halts: Sequence[Restricted] = ()) -> Non
         render.put(console, table)
         if isinstance(step, Call):
             render.put(console, _came_to(step))
+        if isinstance(step, Claude) and step.model:
+            render.put(console, _made_by(step))
     for asked in story.requests:
         console.print()
         render.put(console, render.pairs(_request(asked), indent=0))
@@ -128,6 +133,14 @@ def _style(step: Step) -> str:
     return "red" if isinstance(step, Call) and step.ok is False else ""
 
 
+def _made_by(turn: Claude) -> Table:
+    """The model of a turn, below it, where that is not the agent's own."""
+    table = render.columns(figures=False)
+    why = "the route chose it" if turn.tier else "the agent's own did not fit the budget"
+    table.add_row("", "", f"by {turn.model}: {why}", style="dim")
+    return table
+
+
 def _came_to(call: Call) -> Table:
     """The effect and the result of a call, below it."""
     table = render.columns(figures=False)
@@ -172,7 +185,33 @@ def afterwards(request: Request) -> str:
     """What follows when nobody answers in time."""
     if request.on_timeout == "halt" or "approve" not in request.choices:
         return "the run ends"
+    if (over := _period_ends(request)) is not None and over <= request.deadline:
+        return f"the {request.payload['scope'].rpartition('/')[2]} is over, and the run tries again"
     return SILENCE.get(request.kind, "it counts as denied")
+
+
+def until(request: Request) -> str:
+    """How long people have: in their own time, but for budgets, whose days are those of UTC."""
+    if request.kind is not Kind.BUDGET:
+        return render.moment(request.deadline)
+    return f"{datetime.fromtimestamp(request.deadline / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _period_ends(request: Request) -> int | None:
+    """When the day or month is over that a request about a budget speaks of."""
+    told = request.payload
+    if request.kind is not Kind.BUDGET or not told.get("period"):
+        return None
+    return ended_at(Scope(told["scope"], told["subject"], told["period"]))
+
+
+def instead(request: Request, edit: JsonObject) -> str:
+    """What an edit puts in the place of what was asked about."""
+    return (
+        f"add: {edit.get('add')}"
+        if request.kind is Kind.BUDGET
+        else render.call(str(request.payload.get("tool", "")), edit)
+    )
 
 
 def needs(request: Request, approved: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -235,11 +274,20 @@ def _end(asked: Asked) -> str:
     if asked.closed_at is None:
         approved = len({a.verdict.principal for a in asked.answers if a.verdict.accepted})
         needed = f"{approved} of {asked.request.quorum} approvals, " if asked.request.quorum > 1 else ""
-        return f"open: {needed}until {render.moment(asked.request.deadline)}"
+        return f"open: {needed}until {until(asked.request)}"
     if asked.choice == "void":
         return f"{render.clock(asked.closed_at)} void: the run ended first"
     by = f" by {asked.principal}" if asked.principal else ""
-    return f"{render.clock(asked.closed_at)} {asked.choice}{by}"
+    return f"{render.clock(asked.closed_at)} {asked.choice}{by}{_added(asked)}"
+
+
+def _added(asked: Asked) -> str:
+    """What people have added to which budget."""
+    told = asked.request.payload
+    if asked.request.kind is not Kind.BUDGET or asked.choice != "approve":
+        return ""
+    scope = Scope(told["scope"], told["subject"], told["period"], operator=told.get("operator_cap", 0))
+    return f": {told['add']} added to {named(scope, later=True)}"
 
 
 def _warnings(story: Story) -> list[str]:

@@ -73,6 +73,11 @@ def put(console: Console, what: RenderableType) -> None:
     console.file.flush()
 
 
+def say(text: str) -> None:
+    """Print prose, in lines as wide as the terminal."""
+    put(console(), text)
+
+
 def cut(text: str, limit: int) -> str:
     """A text in one line."""
     line = " ".join(text.split())
@@ -93,19 +98,25 @@ def pairs(rows: Iterable[tuple[str, str]], indent: int = 2) -> Table:
 
 
 def listing(
-    names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), cut: Iterable[int] = ()
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Iterable[int] = (),
+    cut: Iterable[int] = (),
+    fold: Iterable[int] = (),
 ) -> Table:
-    """A table without lines. Where there is no room only the columns `cut` give way: from the others one copies or compares."""
+    """A table without lines. Where there is no room only the columns `cut` and `fold` give way, the latter into more lines: from
+    the others one copies or compares."""
     from rich.table import Table
 
-    cells = list(rows)
+    cells, cut, fold = list(rows), list(cut), list(fold)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for index, name in enumerate(names):
         table.add_column(
             name,
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if index in cut else max(map(len, (name, *(row[index] for row in cells)))),
+            no_wrap=index not in fold,
+            overflow="fold" if index in fold else "ellipsis",
+            min_width=None if index in (*cut, *fold) else max(map(len, (name, *(row[index] for row in cells)))),
             justify="right" if index in right else "left",
         )
     for row in cells:

@@ -228,6 +228,7 @@ def _summary(response: Response) -> str:
 
     cached = f" ({response.cache_hits:.0%} of the input cached)" if response.cache_hits else ""
     known = "" if response.tier == "model" else f", {response.tier}"
+    known += f", by {', '.join(response.models)}" if response.models else ""
     return (
         f"{response.status} ({response.stop_reason}{known}): {render.count(response.iterations, 'turn')}, "
         f"{render.count(len(response.tool_calls), 'call')}, {response.tokens_used:,} tokens{cached}, "
@@ -251,6 +252,7 @@ def _response(response: Response, url: str) -> JsonObject:
         "cost_usd": str(response.cost),
         "saved_usd": str(response.saved),
         "tier": response.tier,
+        "models": response.models,
         "latency_s": response.latency,
     }
 

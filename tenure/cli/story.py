@@ -62,6 +62,8 @@ class Claude:
     cost: int
     stop: str
     served: JsonObject | None = None  # where Claude was not asked: by which `tier` and `rule`, from which run
+    model: str = ""  # where it was not the agent's own
+    tier: str = ""  # "cheap": because `route` chose that model
     kind: Literal["claude"] = "claude"
     span: Span | None = None
 
@@ -207,7 +209,8 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
 def _claude(seq: int, row: JsonObject, meta: JsonObject) -> Claude:
     usage = Usage.model_validate(meta.get("usage", {}))
     text, cost, stop = answer_text(row["content"]), meta.get("cost", 0), meta.get("stop", "")
-    return Claude(seq, text, usage.total, usage.cache_hits, cost, stop, row.get("served"))
+    other = meta.get("model", ""), meta.get("tier", "")
+    return Claude(seq, text, usage.total, usage.cache_hits, cost, stop, row.get("served"), *other)
 
 
 def as_document(story: Story, url: str) -> JsonObject:

@@ -15,18 +15,27 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from tenure.approvals.answer import EDIT, GATEWAY, TOKEN_LIMIT, Answer, sign, unlike
 from tenure.approvals.digest import digest, request_digest
-from tenure.approvals.request import Request, Verdict
+from tenure.approvals.request import Kind, Request, Verdict
 from tenure.client import ids
 from tenure.client.connected import Connected
 from tenure.client.runs import Runs
-from tenure.errors import AnswerRefused, BadInput, NotFound, TemporalUnavailable
-from tenure.runtime.store import approvals
+from tenure.errors import AnswerRefused, BadInput, ConfigError, NotFound, TemporalUnavailable
+from tenure.optimize import money
+from tenure.runtime.store import approvals, runs
 from tenure.trust.terms import VIA, Terms
 from tenure.wire import Json, JsonObject
 
 VALID = 15 * 60  # seconds a signed answer may take to arrive
 POLL = 0.05
 WAIT = 30.0  # seconds in which an answer is heard, or is not
+ABOUT = {
+    Kind.IN_DOUBT: "an effect that may have happened",
+    Kind.ANSWER: "a final answer",
+    Kind.PARKED: "the run as a whole",
+    Kind.ESCALATION: "a step up in trust",
+    Kind.DEPLOYMENT: "what was learned",
+    Kind.BUDGET: "an amount that an older worker has fixed: deny it, set another with `tenure cost cap`, or start the run again",
+}
 AGAIN = (1.0, 2.0, 4.0)  # seconds after which it is sent again; the last again and again
 
 
@@ -49,7 +58,7 @@ class Approvals:
         store = self.system.require_store()
         found = await store.read(lambda db: approvals.find_request(db, part))
         if not found:
-            found = await (self._begun(part) if part.startswith(ids.REQUEST) else self._asked_by(part))
+            found = await self._named(part) if ":" not in part else await self._asked_by(part)
         if len(found) > 1:
             raise ids.several("request", part, len(found), [request.id for request, _ in found[:3]])
         request, is_open = found[0]
@@ -57,18 +66,19 @@ class Approvals:
             raise NotFound(f"request {request.id} is closed: nothing waits for it any more")
         return request
 
-    async def _begun(self, part: str) -> list[tuple[Request, bool]]:
-        """The requests whose id begins so. Raises BadInput, NotFound."""
+    async def _named(self, part: str) -> list[tuple[Request, bool]]:
+        """The requests whose id begins or ends so, or what the run asks whose does. Raises BadInput, NotFound."""
         ids.check_part("request", part)
-        found = await self.system.require_store().read(lambda db: approvals.beginning(db, part))
-        if not found:
+        store, told = self.system.require_store(), part.removeprefix(ids.REQUEST)
+        found, (count, some) = await store.read(lambda db: (approvals.named(db, told), runs.named(db, part)))
+        if found and count:  # part of a request's id and of a run's: nobody knows which is meant
+            raise ids.several("request", part, len(found) + count, [*(request.id for request, _ in found), *some][:3])
+        if not found and part.startswith(ids.REQUEST):
             raise NotFound(f"no request {part!r}: `tenure pending` lists the open ones")
-        return found
+        return found or await self._asked_by(part)
 
     async def _asked_by(self, part: str) -> list[tuple[Request, bool]]:
         """What the run of that name asks now. Raises BadInput, NotFound."""
-        if ":" not in part:
-            ids.check_part("request", part)
         try:
             run = (await Runs(self.system).find(part)).id
         except NotFound as error:
@@ -99,7 +109,7 @@ class Approvals:
             raise BadInput(f"{choice!r} is no answer to {request.id}: one of {', '.join(request.choices)}")
         if (choice == EDIT) != (edit is not None):
             raise BadInput(f"{choice!r} with edit={edit!r:.80}: {EDIT!r}, and no other answer, takes other arguments")
-        if edit is not None and digest(edit) == digest(request.payload.get("arguments")):
+        if edit is not None and digest(edit) == digest(request.editable):
             raise BadInput(
                 f"edit={edit!r:.80}: nothing is changed, {request.id} asks for just that: approve it instead"
             )
@@ -156,8 +166,27 @@ class Approvals:
 
 
 def edited(request: Request, changes: JsonObject) -> JsonObject:
-    """The arguments of the call that is asked about, with `changes` in the place of its own."""
-    return {**request.payload.get("arguments", {}), **changes}
+    """What is asked about with `changes` in the place of its own: the arguments of a call, or `{"add": DOLLARS}` to a budget.
+
+    Raises BadInput where nothing can be edited, or not that.
+    """
+    if EDIT not in request.choices:
+        told = f"answer it with {' or '.join(request.choices)}"
+        raise BadInput(
+            f"{request.id} cannot be edited, because it asks about {ABOUT.get(request.kind, 'several calls')}: {told}"
+        )
+    if request.kind is Kind.BUDGET:
+        changes = {**changes, **({"add": _dollars(changes["add"])} if "add" in changes else {})}
+        if changes.keys() != {"add"}:
+            raise BadInput(f'edit={changes!r:.80}: of a budget only what is added can be changed, as in {{"add": 5}}')
+    return {**request.editable, **changes}
+
+
+def _dollars(told: Json) -> str:
+    try:
+        return money.shown(money.read("add", told.removeprefix("$") if isinstance(told, str) else told))
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
 
 
 def shown_digest(request: Request) -> str:

@@ -6,7 +6,7 @@ import difflib
 import time
 from dataclasses import dataclass
 
-from tenure.client import waking
+from tenure.client import toolbox, waking
 from tenure.client.connected import Connected
 from tenure.client.runs import NAME
 from tenure.client.waking import Woken
@@ -53,9 +53,9 @@ class Cost:
             raise BadInput(f"by={by!r}: must be one of {', '.join(accounts.BY)}")
         return await self.system.require_store().read(lambda db: accounts.by(db, by, since, tenant))
 
-    async def alerts(self, since: int = 0) -> list[Alert]:
+    async def alerts(self, since: int = 0, tenant: str | None = None) -> list[Alert]:
         """Every threshold of a budget that was passed since then, the newest first, and whether the webhook has taken it."""
-        return await self.system.require_store().read(lambda db: alerts.since(db, since))
+        return await self.system.require_store().read(lambda db: alerts.since(db, since, tenant))
 
     async def cap(
         self, tenant: str, *, daily: Dollars | None = None, monthly: Dollars | None = None, by: str
@@ -88,13 +88,14 @@ class Cost:
         at = _now()
         return await self.system.require_store().read(lambda db: _standing(db, at))
 
-    async def doubts(self, tenant: str) -> list[str]:
-        """What could not be looked up of a tenant that is capped, in words: the cap holds, but may be nobody's."""
-        known = await self.system.require_store().read(runs.tenants)
-        if tenant in known:
-            return []
+    async def doubts(self, tenant: str, pattern: str = "*") -> list[str]:
+        """What could not be looked up of a tenant, or of a pattern of tools, in words: what is said of it may be about nobody."""
+        store = self.system.require_store()
+        known, unnamed = await store.read(lambda db: (runs.tenants(db), toolbox.doubt(db, pattern)))
         near = difflib.get_close_matches(tenant, known, 1)
-        return [f"no run of a tenant {tenant!r} is known here" + (f": did you mean {near[0]!r}?" if near else "")]
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        told = [f"no run of a tenant {tenant!r} is known here{hint}"] if tenant not in known else []
+        return [*told, unnamed] if unnamed else told
 
     async def rules(self, tenant: str | None = None) -> list[RuleAccount]:
         """What each rule of a cache has given, how much of that was called bad, how many answers were audited, how many wrong."""

@@ -9,7 +9,8 @@ from tenure.client.connected import Connected
 from tenure.client.runs import Runs
 from tenure.errors import BadInput, NotFound
 from tenure.runtime import judging
-from tenure.runtime.store import Connection, agents, ledgers, outcomes, runs, verdicts
+from tenure.runtime.store import Connection, agents, cached, ledgers, outcomes, runs, verdicts
+from tenure.runtime.store.cached import Hit
 from tenure.runtime.store.runs import RunRow
 from tenure.runtime.store.verdicts import RunVerdict, Tally
 from tenure.trust.ledger import Policy
@@ -22,7 +23,8 @@ SOURCE_LIMIT = 200  # characters
 class Bearing:
     """What verdicts on a run can do to the level of its agent.
 
-    `idle` says why good and bad move none; empty where they may. `is_known`: an incident in this run has counted before.
+    `idle` says why good and bad move none; empty where they may. `is_known`: an incident in this run has counted before. `given` is
+    the answer that a rule of a cache gave in the place of Claude, if one did.
     """
 
     agent: str
@@ -30,6 +32,7 @@ class Bearing:
     has_trust: bool
     idle: str
     is_known: bool
+    given: Hit | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ def _bearing(db: Connection, workflow: str) -> Bearing:
     text, kept = agents.policy(db, run.agent, _now()), ledgers.get(db, run.tenant, run.agent)
     idle = _idle(db, run, Policy.model_validate_json(text).fingerprint) if text else f"{run.agent} has no trust="
     is_known = kept is not None and workflow.rpartition(":")[2] in kept.ledger.incidents
-    return Bearing(run.agent, run.tenant, bool(text), idle, is_known)
+    hit = cached.hit_of(db, workflow)
+    given = None if hit is None or hit.audited else hit  # audited: Claude was asked all the same
+    return Bearing(run.agent, run.tenant, bool(text), idle, is_known, given)
 
 
 def _idle(db: Connection, run: RunRow, fingerprint: str) -> str:

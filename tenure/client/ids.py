@@ -14,10 +14,10 @@ WHOLE_RUN = re.compile(r"[^:]+:run:[^:]+:[^:]+")
 PART = re.compile(rf"[a-z0-9][a-z0-9_.-]{{{LEAST - 1},}}")  # no sign that a search would take for "anything"
 Named: TypeAlias = Literal["run", "request"]
 RULES: dict[Named, str] = {
-    "run": f"write its whole id, or at least {LEAST} characters of its last part; `tenure runs` lists them",
+    "run": f"write its whole id, or at least {LEAST} characters that its last part begins or ends with; `tenure runs` lists them",
     "request": (
-        f"write its whole id, at least {LEAST} characters after `{REQUEST}`, or the run that asks (its whole id, or at least "
-        f"{LEAST} characters of its last part); `tenure pending` lists them"
+        f"write its whole id, at least {LEAST} characters that it begins or ends with after `{REQUEST}`, or the run that asks (its "
+        f"whole id, or at least {LEAST} characters that its last part begins or ends with); `tenure pending` lists them"
     ),
 }
 
@@ -29,7 +29,7 @@ def check_text(what: Named, told: str) -> None:
 
 
 def check_part(what: Named, part: str) -> None:
-    """Raise BadInput unless `part` may be the beginning of a request's id, or of the last part of a run's, and is long enough."""
+    """Raise BadInput unless `part` may begin or end a request's id, or a run's last part, and is long enough."""
     told = part.removeprefix(REQUEST) if what == "request" else part
     if not PART.fullmatch(told):
         raise BadInput(f"{part!r} names no {what}: {RULES[what]}")

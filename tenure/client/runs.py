@@ -121,7 +121,7 @@ class Runs:
             raise BadInput(f"{'.'.join(map(str, first['loc']))}={first['input']!r:.80}: {first['msg']}") from error
 
     async def find(self, run: str) -> RunHandle:
-        """The run of that id, or the only one whose id's last part begins so. Raises NotFound.
+        """The run of that id, or the only one whose id's last part begins or ends so. Raises NotFound.
 
         Raises BadInput for what is too short to name one, and for what several fit.
         """

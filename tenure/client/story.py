@@ -57,6 +57,7 @@ def response_of(
         saved=Decimal(outcome.saved) / 1_000_000,
         tier=outcome.tier,
         latency=(outcome.finished_at - outcome.started_at) / 1000,
+        models=outcome.models,
     )
 
 

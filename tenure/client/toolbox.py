@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from tenure.errors import ConfigError
 from tenure.runtime.store import Connection, agents
 from tenure.trust.grammar import parse
 from tenure.trust.known import Schemas, check_restriction, check_tools
+from tenure.trust.pattern import matches
 from tenure.trust.restrictions import EVERY, Restriction
 
 
@@ -17,6 +19,17 @@ def toolboxes(db: Connection, agent: str) -> list[Schemas]:
     rows = [row for row in agents.announced(db) if agent in (EVERY, row["name"])]
     found = [{told["name"]: told["input_schema"] for told in json.loads(row["manifest"])["tools"]} for row in rows]
     return [tools for tools in found if tools]
+
+
+def doubt(db: Connection, pattern: str) -> str:
+    """Why a pattern may name no tool of anybody; empty: it names one, or all of them."""
+    known = sorted({tool for tools in toolboxes(db, EVERY) for tool in tools})
+    if pattern == EVERY or any(matches(pattern, tool) for tool in known):
+        return ""
+    if not known:
+        return f"no tools are announced now: nobody has looked whether {pattern!r} names one"
+    near = difflib.get_close_matches(pattern.rstrip("*"), known, 1)
+    return f"no announced agent has a tool {pattern!r}" + (f": did you mean {near[0]!r}?" if near else "")
 
 
 def check_named(agent: str, restriction: Restriction, builds: Sequence[Schemas]) -> None:

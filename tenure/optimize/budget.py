@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from tenure.errors import ConfigError
 from tenure.optimize import money
+from tenure.optimize.written import check_known
 
 Exhaustion: TypeAlias = Literal["fallback", "pause", "stop"]
 ScopeName: TypeAlias = Literal["run", "user/day", "agent/day", "tenant/day", "tenant/month"]
@@ -28,7 +29,8 @@ class Budget(BaseModel):
     """What may be spent. Dollars, kept as micro-dollars; days and months are those of UTC.
 
     `per_request` bounds one run, `daily` all runs of the agent for one tenant in a day, `per_user` those of one user of the
-    tenant in a day, `monthly` whatever the tenant spends in a month, with any agent. `alert_threshold` are the shares of a cap
+    tenant in a day, with any agent (runs that are started without a user it does not bound), `monthly` whatever the tenant spends
+    in a month, with any agent. `alert_threshold` are the shares of a cap
     (above 0, at most 1) at which an alert is raised, once in each day or month. `on_exhausted`: "fallback" goes on with the next
     cheaper model and stops where there is none, "pause" waits until a person raises the cap or the day or month is over, "stop"
     ends the run. Keys may be written in camelCase. Raises ConfigError.
@@ -63,13 +65,20 @@ class Budget(BaseModel):
             return data
         if not isinstance(data, Mapping):
             raise ConfigError(f"budget={data!r:.80}: must be a Budget, or a dict of what it takes")
+        told: dict[str, Any] = {str(key): value for key, value in data.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # not yet validated
+        check_known("budget", told, cls.model_fields)
         try:
-            return handler(_read(dict(data)))  # pyright: ignore[reportUnknownArgumentType]  # not yet validated
+            return handler(_read(told))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ConfigError(
                 f"budget.{'.'.join(map(str, first['loc']))}={first['input']!r:.80}: {first['msg']}"
             ) from error
+
+    @property
+    def bounds_nothing(self) -> bool:
+        """Whether no amount is given: then only an operator's caps hold."""
+        return all(getattr(self, name) is None for name in AMOUNTS)
 
     @field_validator("alert_threshold", mode="after")
     @classmethod
@@ -141,6 +150,24 @@ def scopes(budget: Budget, who: Spender, at: int) -> list[Scope]:
     ]
 
 
+def named(scope: Scope, *, later: bool = False) -> str:
+    """A scope as people say it: `the budget of user alice for today, over all agents`.
+
+    `later`: as it is said to those who read it at another time, among others of other tenants.
+    """
+    tenant, _, whose = scope.subject.partition(":")
+    here = f" of tenant {tenant}" if later else ""
+    day, month = (scope.period, scope.period) if later else ("today", "this month")
+    of = {
+        "run": f"run {scope.subject}" if later else "this run",
+        "user/day": f"user {whose}{here} for {day}, over all agents",
+        "agent/day": f"agent {whose}{here} for {day}",
+        "tenant/day": f"tenant {tenant} for {day}",
+        "tenant/month": f"tenant {tenant} for {month}",
+    }[scope.name]
+    return f"the cap that an operator has set for {of}" if scope.operator else f"the budget of {of}"
+
+
 def days(at: int) -> tuple[str, str]:
     """The day and the month of that time, in UTC."""
     when = datetime.fromtimestamp(at / 1000, UTC)
@@ -158,6 +185,14 @@ def turns_at(scope: Scope, at: int) -> int | None:
         case _:
             following = when + timedelta(days=1)
     return round(following.timestamp() * 1000)
+
+
+def ended_at(scope: Scope) -> int | None:
+    """When its period is over (milliseconds), whatever the time is now; None for a run."""
+    if not scope.period:
+        return None
+    first = datetime.fromisoformat(f"{scope.period}-01"[:10])
+    return turns_at(scope, round(first.replace(tzinfo=UTC).timestamp() * 1000))
 
 
 def fits(cap: int | None, spent: int, held: int, amount: int) -> Fit:

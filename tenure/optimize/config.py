@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -21,6 +20,7 @@ from pydantic.alias_generators import to_camel
 from tenure.errors import ConfigError
 from tenure.optimize.budget import Budget
 from tenure.optimize.rules import CacheRule, check_pattern
+from tenure.optimize.written import check_known
 
 Step: TypeAlias = Literal["cache", "pattern", "intelligent"]
 Vectors: TypeAlias = Literal["ngrams", "embeddings"]
@@ -106,7 +106,9 @@ class Optimization(BaseModel):
         if not isinstance(data, Mapping):
             raise ConfigError(f"optimization={data!r:.80}: must be an Optimization, or a dict of what it takes")
         told: dict[str, Any] = {str(key): value for key, value in data.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # not yet validated
-        _check_known(told, [*cls.model_fields])
+        check_known("optimization", told, cls.model_fields)
+        if isinstance(told.get("patterns"), Mapping):
+            check_known("optimization.patterns", told["patterns"], Patterns.model_fields)
         try:
             return handler(told)
         except ValidationError as error:
@@ -160,11 +162,3 @@ class Optimization(BaseModel):
                 raise ConfigError(f"optimization.route names {model!r}, which is not in optimization.models")
             for pattern in patterns:
                 check_pattern(f"optimization.route[{model!r}]", pattern)
-
-
-def _check_known(told: Mapping[str, Any], known: list[str]) -> None:  # Any: not yet validated
-    written = {name for key in known for name in (key, to_camel(key))}
-    for key in told:
-        if key not in written:
-            near = difflib.get_close_matches(key, known, 1)
-            raise ConfigError(f"optimization has no setting {key!r}" + (f": did you mean {near[0]!r}?" if near else ""))

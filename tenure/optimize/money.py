@@ -9,6 +9,7 @@ from tenure.errors import ConfigError
 
 Dollars: TypeAlias = float | str | Decimal
 MICRO = 1_000_000  # micro-dollars in a dollar
+CENT = 10_000  # micro-dollars
 MOST = 10**15  # micro-dollars, a billion dollars: more is a slip of the pen
 
 
@@ -31,6 +32,16 @@ def read(where: str, value: Any) -> int:  # Any: not yet validated
     if micro != int(micro):
         raise ConfigError(f"{where}={value!r:.80}: finer than a micro-dollar: round it")
     return int(micro)
+
+
+def amount(text: str) -> int:
+    """Micro-dollars, of what `shown` has written. Raises ConfigError."""
+    return read("amount", text.removeprefix("$"))
+
+
+def cents_up(micro: int) -> int:
+    """The next whole cent."""
+    return -(-micro // CENT) * CENT
 
 
 def shown(micro: int) -> str:

@@ -7,6 +7,7 @@ by likeness. What would match anything is refused: it would answer everybody the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -16,6 +17,7 @@ from tenure.errors import ConfigError
 from tenure.optimize import similarity
 from tenure.optimize.guards import exact
 from tenure.optimize.intents import INTENTS, says
+from tenure.optimize.written import check_known, near
 
 Kind: TypeAlias = Literal["canned", "exact", "similar"]
 REGEX = "regex:"
@@ -68,6 +70,9 @@ class CacheRule(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[CacheRule]) -> CacheRule:  # Any: not yet validated
+        if isinstance(data, Mapping):
+            told: dict[str, Any] = {str(key): value for key, value in data.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # not yet validated
+            check_known("cache_rules", told, cls.model_fields, dict.fromkeys(("admit", "audit"), "Optimization itself"))
         try:
             rule = handler(data)
         except ValidationError as error:
@@ -147,8 +152,10 @@ def check_pattern(where: str, pattern: str) -> None:
     """Raise ConfigError for what is no pattern, or may take for ever to match."""
     if not pattern.startswith(REGEX):
         if pattern not in INTENTS:
-            known = ", ".join(map(repr, INTENTS))
-            raise ConfigError(f"{where}={pattern!r:.80}: must be one of {known}, or '{REGEX}...'")
+            known, meant = ", ".join(map(repr, INTENTS)), near(pattern, INTENTS).removeprefix(": ")
+            raise ConfigError(
+                f"{where}={pattern!r:.80}: must be one of {known}, or '{REGEX}...'{meant and f': {meant}'}"
+            )
         return
     try:
         re.compile(pattern.removeprefix(REGEX))

@@ -19,6 +19,7 @@ from tenure.runtime import telemetry as otel
 from tenure.runtime import webhook
 from tenure.runtime.store import Connection, Store, alerts
 from tenure.runtime.store.alerts import Alert
+from tenure.runtime.store.charges import Short
 from tenure.runtime.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ T = TypeVar("T")
 def due(db: Connection, budget: Budget, who: Spender, held_at: int, at: int) -> list[Alert]:
     """Raise what is due now that `who` has spent what was held at `held_at` (milliseconds): it counts in that day and month."""
     return alerts.raise_due(db, scopes(budget, who, held_at), budget.alert_threshold, at)
+
+
+async def exhausted(store: Store, short: Short, at: int) -> None:
+    """A call does not fit in that scope, and is not made: raised once in its period. Raises StoreUnavailable."""
+    if not await store.read(lambda db: alerts.is_known_exhausted(db, short.scope)):
+        await transact(store, lambda db: (None, alerts.exhausted(db, short, at)))
 
 
 async def transact(store: Store, work: Callable[[Connection], tuple[T, list[Alert]]]) -> T:

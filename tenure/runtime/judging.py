@@ -13,6 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy as Conflict
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from tenure.approvals.request import Kind
 from tenure.run import StopReason
 from tenure.runtime import caching, learning
 from tenure.runtime.store import Connection, Store, agents, approvals, effects, outcomes, verdicts
@@ -23,6 +24,16 @@ from tenure.wire import Wire
 EFFECTS, DENIAL = "effects", "denial:"
 SAYS_NOTHING = (StopReason.CANCELLED, StopReason.FAILED, StopReason.TIMEOUT)
 LEDGER = "TrustLedger"
+# Whether a no, or an edit, says that what the agent itself would have done was wrong.
+SPEAKS_AGAINST: dict[Kind, bool] = {
+    Kind.TOOL_CALL: True,  # its call
+    Kind.ANSWER: True,  # its words
+    Kind.IN_DOUBT: False,  # a worker died: what is said is what happened, not whether it should have
+    Kind.PARKED: False,  # it has asked often, which is what it should do where it may not
+    Kind.BUDGET: False,  # what may be spent is the operator's affair, whatever the run was like
+    Kind.ESCALATION: False,  # asked by the ledger, about runs that were judged already
+    Kind.DEPLOYMENT: False,  # about what was learned, not about a run
+}
 
 
 class Watch(Wire):
@@ -74,7 +85,7 @@ def _of_itself(db: Connection, run: RunRow) -> list[tuple[str, str]]:
     failed = effects.failed(db, run.workflow)
     told = [(EFFECTS, f"{', '.join(failed)} failed")] if failed else []
     for asked in approvals.of_run(db, run.workflow):
-        if asked.choice in ("deny", "edit") and asked.principal:
+        if asked.choice in ("deny", "edit") and asked.principal and SPEAKS_AGAINST[asked.request.kind]:
             note = "; ".join(one.verdict.note for one in asked.answers if one.verdict.accepted and one.verdict.note)
             told.append((f"{DENIAL}{asked.principal}", note or f"{asked.choice}: {asked.request.why}"))
     return told

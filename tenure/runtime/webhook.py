@@ -95,6 +95,7 @@ def document(alert: Alert, key: str) -> JsonObject:
         "subject": alert.subject,
         "period": alert.period,
         "threshold": alert.threshold,
+        "operator_cap": bool(alert.operator),
         "cap": alert.cap,
         "cap_dollars": money.shown(alert.cap).removeprefix("$"),
         "spent": alert.spent,

@@ -13,6 +13,7 @@ RULED, KEPT, HELD = (
     ("tests/unit/test_charges.py",),
 )
 RUN = ("tests/scenarios/test_answer_cache.py",)
+ASKED = "tests/scenarios/test_budget_requests.py"
 
 
 def guards(name: str, old: str, new: str) -> Mutant:
@@ -123,5 +124,40 @@ MUTANTS = (
         "settled_at = ? WHERE key = ? AND outcome = 'held'\",\n        (told.cost",
         'settled_at = ? WHERE key = ?",\n        (told.cost',
         HELD,
+    ),
+    Mutant(
+        "money: a no judges nobody",
+        "tenure/runtime/judging.py",
+        "Kind.BUDGET: False",
+        "Kind.BUDGET: True",
+        (f"{ASKED}::test_whoever_denies_money_says_nothing_against_the_agent",),
+    ),
+    Mutant(
+        "money: enough is asked",
+        "activities/paying.py",
+        "add=max(cap, money.cents_up(total.spent + total.held + short.wanted - cap))",
+        "add=cap",
+        (f"{ASKED}::test_what_people_are_asked_to_add_is_enough_for_the_next_call_in_whole_cents_and_says_so",),
+    ),
+    Mutant(
+        "money: amounts are checked",
+        "activities/verify.py",
+        'if edit != {"add": money.shown(told)}:',
+        "if False:",
+        (f"{ASKED}::test_an_amount_that_somebody_signed_by_hand_is_looked_at_before_it_counts",),
+    ),
+    Mutant(
+        "money: asked as before",
+        "workflows/budget.py",
+        "request = run.parked.request or _request(",
+        "request = _request(",
+        ("tests/unit/test_money_asked.py",),
+    ),
+    Mutant(
+        "money: refusals alert",
+        "activities/paying.py",
+        "if self.agent.budget.alert_threshold:",
+        "if False:",
+        ("tests/scenarios/test_exhausted.py::test_the_first_call_that_a_budget_refuses_raises_an_alert_once",),
     ),
 )

@@ -70,7 +70,7 @@ async def test_a_tenant_s_day_that_is_used_up_stops_its_runs_and_those_of_nobody
         await spend(system, 99_900)
         stopped = await agent.run("go", tenant="acme")
         assert stopped.stop_reason == "budget"
-        assert "the cap that an operator has set for this tenant/day is used up: $0.1" in stopped.message
+        assert "the cap that an operator has set for tenant acme for today is used up: $0.1" in stopped.message
         assert "of $0.10 is spent" in stopped.message
         assert (await agent.run("go", tenant="other")).success
 
@@ -168,9 +168,8 @@ async def test_a_run_that_waits_for_a_cap_asks_anew_when_that_is_another_one_and
 
         (again,) = await eventually(asked_anew)
         assert (before.payload["cap"], again.payload["cap"]) == ("$0.10", "$0.05")
-        await system.approve(again)  # five cents on top of five: too little still
-        assert (await eventually(asked_anew)) != [again]
-        await handle.cancel()
+        await system.approve(again)  # which is not five cents on top of five, too little still, but what the call lacks
+        assert (await handle.result()).success
 
 
 async def test_a_cap_that_is_lifted_before_the_run_is_seen_to_wait_for_it_is_not_waited_for() -> None:

@@ -127,3 +127,31 @@ async def test_dev_says_what_keeps_the_worker_from_serving(dev: Dev) -> None:
     assert "--agents no_such_module: the module cannot be imported" in told.stderr
     assert "Traceback" not in told.stderr
     assert not (dev.home / running.FILE).exists()
+
+
+SCRIPTED = "from tenure import Agent\n{0} = Agent(name='{0}'{1})\nscript = ['I am {0}.']\n"
+
+
+def tried(dev: Dev, *words: str) -> subprocess.CompletedProcess[str]:
+    """A `tenure dev` that does not come up."""
+    return subprocess.run(
+        [sys.executable, "-m", "tenure.cli", "dev", *words],
+        cwd=dev.folder, env={**dev._env(), "ANTHROPIC_API_KEY": ""}, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+
+
+def test_a_worker_that_cannot_serve_is_quoted_with_its_reason_and_does_not_crash(dev: Dev) -> None:
+    (dev.folder / "dear.py").write_text(SCRIPTED.format("dear", ", model='a-model-without-a-price'"))
+    ended = tried(dev, "--agents", "dear")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("tenure: the worker did not start: ConfigError: ")
+    assert "a-model-without-a-price" in ended.stderr.splitlines()[-1]
+    assert "Fatal Python error" not in ended.stdout + ended.stderr
+
+
+def test_two_modules_that_both_have_a_script_are_named(dev: Dev) -> None:
+    for name in ("one", "two"):
+        (dev.folder / f"{name}.py").write_text(SCRIPTED.format(name, ""))
+    ended = tried(dev, "--agents", "one", "--agents", "two")
+    assert ended.returncode == 2
+    assert "there is no key, and one and two each have a `script`: a stand-in plays one" in ended.stderr

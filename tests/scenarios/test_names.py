@@ -50,8 +50,12 @@ def tenure(system: Embedded) -> Tenure:
 
 
 NOTHING = ["", " ", "r", "req-", "req-1", "01", "*", "******", "??????", "[a-z]*", "\udcffabcdefg"]
-REQUEST_RULE = "write its whole id, at least 6 characters after `req-`, or the run that asks"
-RUN_RULE = "write its whole id, or at least 6 characters of its last part; `tenure runs` lists them"
+REQUEST_RULE = (
+    "write its whole id, at least 6 characters that it begins or ends with after `req-`, or the run that asks"
+)
+RUN_RULE = (
+    "write its whole id, or at least 6 characters that its last part begins or ends with; `tenure runs` lists them"
+)
 
 
 @pytest.mark.parametrize("part", [*NOTHING, "req-12345"])
@@ -76,13 +80,25 @@ async def test_a_request_is_named_by_its_id_by_six_characters_of_it_or_by_the_ru
     system: Embedded, asked: Request
 ) -> None:
     last = asked.workflow.rpartition(":")[2]
-    for part in (asked.id, asked.id[:10], asked.workflow, last, last[:-3]):
+    own = asked.id.removeprefix("req-")
+    for part in (
+        asked.id,
+        asked.id[:10],
+        own,
+        own[:6],
+        own[-6:],
+        f"req-{own[-6:]}",
+        asked.workflow,
+        last,
+        last[:-3],
+        last[-6:],
+    ):
         assert (await system.approvals.find(part)).id == asked.id
 
 
 async def test_a_run_is_named_by_its_id_or_by_six_characters_of_its_last_part(system: Embedded, asked: Request) -> None:
     last = asked.workflow.rpartition(":")[2]
-    for part in (asked.workflow, last, last[:-3]):
+    for part in (asked.workflow, last, last[:-3], last[-6:]):
         assert (await system.runs.find(part)).id == asked.workflow
 
 
@@ -96,6 +112,19 @@ async def test_what_several_runs_fit_is_refused_also_where_only_one_of_them_asks
         assert (told.exit_code, told.stdout) == (2, "")
         assert re.match(rf"tenure: 3 runs match '{words[1]}' \(default:run:desk:.*\): {RUN_RULE}\n", told.stderr)
     assert await system.approvals.pending() == [asked]
+
+
+async def test_what_fits_a_request_and_a_run_names_neither(system: Embedded, asked: Request) -> None:
+    last = asked.workflow.rpartition(":")[2]
+    other = asked.model_copy(update={"id": f"req-0123456789{last[-6:]}", "workflow": "acme:run:desk:1"})
+    store = system.require_store()
+    await store.transact(lambda db: approvals.open_request(db, other))
+    try:
+        with pytest.raises(BadInput, match=f"2 requests match '{last[-6:]}'"):
+            await system.approvals.find(last[-6:])
+        assert (await system.approvals.find(f"req-{last[-6:]}")).id == other.id
+    finally:
+        await store.transact(lambda db: db.execute("DELETE FROM requests WHERE id = ?", (other.id,)))
 
 
 async def test_the_beginning_of_a_whole_id_is_no_whole_id(system: Embedded, asked: Request) -> None:
@@ -120,7 +149,7 @@ async def test_what_several_requests_fit_is_refused_also_where_only_one_is_open(
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ("req-000000", "no request 'req-000000': `tenure pending` lists the open ones"),
+        ("req-0f0f0f", "no request 'req-0f0f0f': `tenure pending` lists the open ones"),
         ("nothing-like-it", "no request and no run 'nothing-like-it'"),
         ("default:trust:desk", "no request and no run 'default:trust:desk'"),
         ("default:run:desk:never", "run default:run:desk:never asks nothing now"),

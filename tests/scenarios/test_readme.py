@@ -28,6 +28,25 @@ def test_the_readme_s_python_runs_as_it_stands(tmp_path: Path) -> None:
     assert "['get_tickets', 'update_ticket']" in ended.stdout
 
 
+def test_what_the_readme_installs_is_not_asked_of_an_index_that_does_not_have_it() -> None:
+    installed = re.findall(r"pip install (.*)", README.read_text())
+    assert installed
+    assert not [line for line in installed if line.lstrip("'").startswith("tenure")]
+
+
+def test_what_make_puts_in_place_of_an_installation_is_known_to_pip_file_by_file(tmp_path: Path) -> None:
+    link = re.search(r"define LINK\n(.*?)endef", (README.parent / "Makefile").read_text(), re.DOTALL)
+    assert link is not None
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "v")], check=True)
+    look = "from importlib.metadata import distribution as d; print(all(f.locate().exists() for f in d('tenure').files or [0]))"
+    python = str(tmp_path / "v" / "bin" / "python")
+    subprocess.run([python, "-c", link[1]], cwd=tmp_path, check=True)
+    told = subprocess.run(
+        [python, "-I", "-c", f"{look}; print(len(d('tenure').files))"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == ["True", "5"]
+
+
 def test_every_command_the_readme_names_exists() -> None:
     from tenure.cli import main
 

@@ -208,7 +208,7 @@ def test_a_rule_matches_its_examples_and_its_expression_whole() -> None:
         ({"pattern": "greeting", "response": " "}, "must say something"),
         ({"pattern": "greeting", "response": "Hi", "similarity": 0.9}, "matches by pattern or examples alone"),
         ({"examples": ["?"], "response": "Hi"}, "must be a request"),
-        ({"tll": 5}, "cache_rules.tll"),
+        ({"tll": 5}, "cache_rules has no setting 'tll': did you mean 'ttl'?"),
     ],
 )  # fmt: skip
 def test_a_rule_that_cannot_be_meant_is_refused_by_field(given_: dict[str, Any], said: str) -> None:

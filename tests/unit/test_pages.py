@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ SILENCE: list[tuple[dict[str, Any], str]] = [
     ({"kind": Kind.PARKED, "on_timeout": "halt", "choices": ["continue", "stop"]}, "the run ends"),
     ({"kind": Kind.ESCALATION}, "it counts as denied, and the level stays as it is"),
     ({"kind": Kind.DEPLOYMENT}, "it counts as denied, and nothing goes into service"),
-    ({"kind": Kind.BUDGET}, "it counts as denied"),
+    ({"kind": Kind.BUDGET}, "it counts as denied, and the run ends"),
 ]
+NIGHT = 1_795_305_600_000  # 2026-11-22 00:00 UTC
+MONEY = {"scope": "agent/day", "subject": "acme:desk", "period": "2026-11-21", "cap": "$0.10", "add": "$0.20"}
 
 
-@pytest.mark.parametrize(("asked", "expected"), SILENCE, ids=[str(asked["kind"]) for asked, _ in SILENCE])
-def test_what_silence_leads_to_depends_on_what_is_asked(asked: dict[str, Any], expected: str) -> None:
+def request(**asked: Any) -> Request:
     told = {
         "id": "req-1",
         "tenant": "t",
@@ -33,8 +35,42 @@ def test_what_silence_leads_to_depends_on_what_is_asked(asked: dict[str, Any], e
         "why": "",
         "digest": "",
     }
-    assert page.afterwards(Request(**told, **asked)) == expected
+    return Request(**{**told, **asked})
+
+
+@pytest.mark.parametrize(("asked", "expected"), SILENCE, ids=[str(asked["kind"]) for asked, _ in SILENCE])
+def test_what_silence_leads_to_depends_on_what_is_asked(asked: dict[str, Any], expected: str) -> None:
+    assert page.afterwards(request(**asked)) == expected
 
 
 def test_every_kind_of_request_is_looked_at() -> None:
     assert {asked["kind"] for asked, _ in SILENCE} == set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("scope", "period", "deadline", "expected"),
+    [
+        ("agent/day", "2026-11-21", NIGHT + 1, "the day is over, and the run tries again"),
+        ("tenant/month", "2026-11", NIGHT + 10 * 86_400_000, "the month is over, and the run tries again"),
+        ("tenant/month", "2026-11", NIGHT, "it counts as denied, and the run ends"),
+        ("run", "", NIGHT, "it counts as denied, and the run ends"),
+    ],
+)
+def test_a_run_without_money_tries_again_when_the_day_or_month_is_over(
+    scope: str, period: str, deadline: int, expected: str
+) -> None:
+    asked = request(kind=Kind.BUDGET, payload={**MONEY, "scope": scope, "period": period}, deadline=deadline)
+    assert page.afterwards(asked) == expected
+
+
+def test_until_when_people_may_add_to_a_budget_is_said_in_the_time_that_its_days_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert page.until(request(kind=Kind.BUDGET, payload=MONEY, deadline=NIGHT)) == "2026-11-22 00:00:00 UTC"
+        assert page.until(request(kind=Kind.TOOL_CALL, deadline=NIGHT)) == "2026-11-22 09:00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

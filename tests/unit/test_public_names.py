@@ -45,7 +45,7 @@ def test_the_values_of_hooks() -> None:
 def test_what_a_response_a_handle_and_a_tool_s_context_have() -> None:
     assert public(Response) == {
         "id", "message", "status", "stop_reason", "iterations", "tool_calls", "state", "usage", "cost", "saved", "tier",
-        "latency", "success", "tokens_used", "cache_hits",
+        "models", "latency", "success", "tokens_used", "cache_hits",
     }  # fmt: skip
     assert public(RunHandle) == {
         "id", "system", "workflow", "result", "progress", "events", "cancel", "add_context"

@@ -197,7 +197,7 @@ def test_without_a_driver_the_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.delattr(package, "postgres", raising=False)
     monkeypatch.delitem(sys.modules, "tenure.runtime.store.postgres", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ConfigError, match=r"pip install 'tenure\[postgres\]'"):
+    with pytest.raises(ConfigError, match=r"-m pip install 'psycopg\[binary\]'"):
         Store.open("postgresql://h/db")
 
 

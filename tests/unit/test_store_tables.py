@@ -90,7 +90,7 @@ def test_a_run_that_is_observed_again_keeps_how_it_began(db: Connection) -> None
     assert runs.earlier(db, workflow, "second") is None
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id_or_of_the_last_part_of_it(db: Connection) -> None:
+def test_a_run_is_found_by_the_beginning_of_its_id_or_by_that_or_the_end_of_its_last_part(db: Connection) -> None:
     for at, last in enumerate(["01ab", "01ac", "01AC", "02", "0_"]):
         run(db, last, at)
     run(db, "01ad", 9, tenant="north")
@@ -98,6 +98,8 @@ def test_a_run_is_found_by_the_beginning_of_its_id_or_of_the_last_part_of_it(db:
     assert runs.named(db, "acme:run:desk:01a")[0] == 2
     assert runs.named(db, "0_") == (1, ["acme:run:desk:0_"])
     assert runs.named(db, "desk") == (0, [])
+    assert runs.named(db, "ac") == (1, ["acme:run:desk:01ac"])
+    assert runs.named(db, "k:01ac") == (0, [])
 
 
 def test_runs_are_listed_the_newest_first_and_by_what_is_asked_of_them(db: Connection) -> None:
@@ -188,7 +190,7 @@ def test_a_request_is_open_until_it_is_closed_and_a_run_asks_one_thing_at_a_time
     approvals.open_request(db, request(2, at=200))
     approvals.open_request(db, request(3, "acme:run:desk:2", 300))
     assert [one.id for one in approvals.pending(db)] == ["req-2", "req-3"]
-    assert [(one.id, is_open) for one, is_open in approvals.beginning(db, "req")] == [
+    assert [(one.id, is_open) for one, is_open in approvals.named(db, "")] == [
         ("req-1", False), ("req-2", True), ("req-3", True),
     ]  # fmt: skip
     assert [one.id for one, _ in approvals.find_request(db, "acme:run:desk:2")] == ["req-3"]

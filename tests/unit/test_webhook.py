@@ -94,7 +94,7 @@ async def test_an_alert_is_sent_as_one_json_document_with_amounts_in_micro_dolla
     assert (got.path, got.headers["content-type"]) == ("/alerts", "application/json")
     assert got.told == {
         "type": "budget.alert", "id": got.headers["webhook-id"], "scope": "agent/day", "subject": "acme:desk",
-        "period": "2026-11-21", "threshold": "0.8", "cap": 500_000, "cap_dollars": "0.50", "spent": 412_345,
+        "period": "2026-11-21", "threshold": "0.8", "operator_cap": False, "cap": 500_000, "cap_dollars": "0.50", "spent": 412_345,
         "spent_dollars": "0.412345", "at": NOON,
     }  # fmt: skip
 

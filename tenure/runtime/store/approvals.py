@@ -89,10 +89,12 @@ def find_request(db: Connection, whole: str) -> list[tuple[Request, bool]]:
     return _open_or_not(rows)
 
 
-def beginning(db: Connection, part: str) -> list[tuple[Request, bool]]:
-    """The requests whose id begins so, with whether each is still open."""
+def named(db: Connection, part: str) -> list[tuple[Request, bool]]:
+    """The requests whose id after its `req-` begins or ends so, with whether each is still open."""
     rows = db.execute(
-        "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id", (part,)
+        "SELECT body, closed_at IS NULL FROM requests WHERE substr(id, 5, length(?1)) = ?1"
+        " OR substr(id, length(id) - length(?1) + 1) = ?1 ORDER BY id",
+        (part,),
     )
     return _open_or_not(rows)
 

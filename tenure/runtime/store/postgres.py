@@ -7,6 +7,7 @@ told. What the server leaves open (a lost connection, a commit without an answer
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ try:
     from psycopg.types.numeric import IntLoader
 except ImportError as error:
     raise ConfigError(
-        f"TENURE_DATABASE_URL names a Postgres, whose driver is not here ({error}): pip install 'tenure[postgres]'"
+        f"TENURE_DATABASE_URL names a Postgres, whose driver is not here ({error}):"
+        f" {sys.executable} -m pip install 'psycopg[binary]'"
     ) from error
 
 T = TypeVar("T")

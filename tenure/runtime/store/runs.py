@@ -127,10 +127,12 @@ def get(db: Connection, workflow: str) -> RunRow | None:
 
 
 def named(db: Connection, part: str) -> tuple[int, list[str]]:
-    """How many workflow ids begin with `part`, or without a colon in it have a last part that does, and the newest three."""
+    """How many workflow ids begin with `part`, or without a colon in it have a last part that begins or ends so, and the newest
+    three."""
     whole = "?1" if ":" in part else "tenant || ':run:' || agent || ':' || ?1"
+    ends = "" if ":" in part else " OR substr(workflow, length(workflow) - length(?1) + 1) = ?1"
     rows = db.execute(
-        f"SELECT workflow, count(*) OVER () FROM runs WHERE substr(workflow, 1, length({whole})) = {whole}"
+        f"SELECT workflow, count(*) OVER () FROM runs WHERE substr(workflow, 1, length({whole})) = {whole}{ends}"
         " ORDER BY started_at DESC LIMIT 3",
         (part,),
     ).fetchall()
