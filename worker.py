@@ -44,6 +44,7 @@ from tenure.activities.respond import Responding
 from tenure.activities.rollout import Rolling
 from tenure.activities.standing import Watching
 from tenure.activities.verify import Verifying
+from tenure.activities.writing import Drafting
 from tenure.approvals.approvers import decode_key
 from tenure.errors import ConfigError, StoreMismatch, StoreUnavailable, TenureError
 from tenure.runtime import embeddings, judging, notify, schedules, upkeep
@@ -180,7 +181,8 @@ def _worker(client: Client, settings: Settings, to: Resources, strict_sandbox: b
             verifying.open_request, verifying.verify, verifying.remind, verifying.close_request, watching.standing,
             ledgering.read_outcomes, ledgering.keep_ledger, Raising(to).raise_budget, Reckoning(to).still_short,
             Auditing(to).audit,
-            mining.mine, mining.start_rollout, rolling.test_capability, rolling.read_trials, rolling.keep_rollout,
+            mining.mine, mining.start_rollout, Drafting(to).write_capability,
+            rolling.test_capability, rolling.read_trials, rolling.keep_rollout,
         ],
         workflow_runner=Runner(_restrictions(strict_sandbox)),
         workflow_failure_exception_types=[TenureError, ValidationError],

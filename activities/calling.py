@@ -55,7 +55,8 @@ async def call(payer: Payer, prompt: Prompt, deadline: float, tier: str = "model
     deadline += asyncio.get_running_loop().time() - begun  # waiting for the budget is not Claude's time
     prompt = held.prompt
     attributes = {otel.OPERATION: "chat", otel.MODEL: prompt.model, otel.AGENT: agent.name, otel.TENANT: run.tenant}
-    with otel.span(f"chat {prompt.model}", run.workflow, run.carrier, attributes) as span:
+    whose = run.workflow or activity.info().workflow_id or ""
+    with otel.span(f"chat {prompt.model}", whose, run.carrier, attributes) as span:
         try:
             async with asyncio.timeout_at(deadline):
                 reply = await payer.make(held, to.claude.reply)

@@ -1,4 +1,7 @@
-"""mine and start_rollout: what the runs of an agent have in common, and how what was learned of it sets out."""
+"""mine and start_rollout: what the runs of an agent have in common, and how what was learned of it sets out.
+
+What induction learns nothing of may be written by Claude (`activities/writing.py`): where it may, what was found says so.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,16 @@ from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now
 from tenure.errors import Unavailable
 from tenure.learn.config import Learning
-from tenure.learn.induction import Induced, Refused, induce
+from tenure.learn.induction import Refused, induce
 from tenure.learn.reading import Found, Mine, Mined, Set
+from tenure.learn.recording import Recording
 from tenure.learn.rollout import ENDS
-from tenure.runtime import answers
+from tenure.learn.wording import family
+from tenure.learn.written import Proposal, Written, proposal_of
+from tenure.runtime import answers, drafting
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings
-from tenure.runtime.store.capabilities import Kept
+from tenure.runtime.store.capabilities import Kept, RolloutRow
 from tenure.runtime.temporal import WORKFLOW_TASK
 from tenure.spec import AgentSpec
 
@@ -73,26 +79,46 @@ class Mining:
         who = tenant, agent.name
         read = await self.to.store.read(lambda db: recordings.verified(db, who, agent.fingerprint, since, MOST))
         proposed = await asyncio.to_thread(induce, read, minimum=learning.patterns.min_occurrences)
-        found = await self.to.store.transact(lambda db: [_keep(db, tenant, agent.name, one) for one in proposed])
+        runs = {run.run: run for run in read}
+
+        def write(db: Connection) -> list[Found]:
+            return [
+                _refused(db, tenant, agent, one, [runs[run] for run in one.runs])
+                if isinstance(one, Refused)
+                else keep(db, tenant, agent.name, one)
+                for one in proposed
+            ]
+
+        found = await self.to.store.transact(write)
         return Mined(found=[*found, *beside], read=len(read))
 
 
-def _keep(db: Connection, tenant: str, agent: str, proposed: Induced | Refused) -> Found:
+def _refused(db: Connection, tenant: str, agent: AgentSpec, refused: Refused, runs: list[Recording]) -> Found:
+    """Nothing was induced of the runs; what Claude may write of them, or has written before."""
+    id, who = family(runs[0]), (tenant, agent.name)
+    newest, rollout = capabilities.get(db, who, id), capabilities.rollout(db, who, id)
+    of: dict[str, Any] = {"tenant": tenant, "agent": agent.name, "runs": len(refused.runs)}  # Any: fields of Found
+    if newest is not None and newest.fingerprint == agent.fingerprint:
+        if isinstance(proposal_of(newest.proposal), Written) and _is_lost(newest, rollout):
+            return Found(**of, capability=id, what="new", version=newest.version, digest=newest.digest)
+        if rollout is not None and rollout.stage not in ENDS:
+            told = f"version {rollout.version} is {rollout.stage}"
+            return Found(**of, capability=id, what="known", version=newest.version, digest=newest.digest, why=told)
+    what = ", ".join(refused.changes) or "look-ups only"
+    wanted, why = drafting.wanted(db, tenant, agent, runs)
+    told = f"{refused.why}; {why}" if why else refused.why
+    return Found(**of, capability=what, what="refused", why=told, family=id if wanted else "")
+
+
+def keep(db: Connection, tenant: str, agent: str, proposed: Proposal) -> Found:
     """A new version, where there is none that says the same and none that is on its way."""
-    if isinstance(proposed, Refused):
-        what = ", ".join(proposed.changes) or "look-ups only"
-        return Found(
-            tenant=tenant, agent=agent, capability=what, runs=len(proposed.runs), what="refused", why=proposed.why
-        )
     capability, who = proposed.capability, (tenant, agent)
     told: dict[str, Any] = {"tenant": tenant, "agent": agent, "capability": capability.id, "runs": len(proposed.runs)}
     newest = capabilities.get(db, who, capability.id)
     rollout = capabilities.rollout(db, who, capability.id)
     if newest is not None and _says_the_same(newest, proposed):
-        is_lost = (
-            rollout is None or rollout.version != newest.version or rollout.stage == LOST
-        )  # its worker died before it had set out
-        return Found(**told, what="new" if is_lost else "known", version=newest.version, digest=newest.digest)
+        what = "new" if _is_lost(newest, rollout) else "known"
+        return Found(**told, what=what, version=newest.version, digest=newest.digest)
     if (
         newest is not None
         and rollout is not None
@@ -113,8 +139,13 @@ def _keep(db: Connection, tenant: str, agent: str, proposed: Induced | Refused) 
     return Found(**told, what="new", version=made.version, digest=made.digest)
 
 
-def _says_the_same(newest: Kept, proposed: Induced) -> bool:
+def _is_lost(newest: Kept, rollout: RolloutRow | None) -> bool:
+    """Whether its worker died before it had set out, or nobody watches over it any more."""
+    return rollout is None or rollout.version != newest.version or rollout.stage == LOST
+
+
+def _says_the_same(newest: Kept, proposed: Proposal) -> bool:
     """Whether it would do the same, whichever runs it was learned from."""
-    before = Induced.model_validate_json(newest.proposal).capability
+    before = proposal_of(newest.proposal).capability
     beside = {"version", "provenance"}
     return before.model_dump(exclude=beside) == proposed.capability.model_dump(exclude=beside)

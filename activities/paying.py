@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -28,7 +28,6 @@ from tenure.runtime.retry import was_refused
 from tenure.runtime.store import Connection, charges
 from tenure.runtime.store.alerts import Alert
 from tenure.runtime.store.charges import Call, Short
-from tenure.runtime.store.runs import RunRow
 from tenure.spec import AgentSpec
 from tenure.turn import Shortage, Usage
 from tenure.wire import JsonObject
@@ -58,12 +57,41 @@ class Held:
     least: int = 0
 
 
+class Whose(Protocol):
+    """For whom a call is made: a run (its row in the store is one), or nobody's run."""
+
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def role(self) -> str | None: ...
+    @property
+    def carrier(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True)
+class NoRun:
+    """What an agent does for a tenant in no run, such as learning: its day and the tenant's pay for it, no run and no user."""
+
+    tenant: str
+    workflow: str = ""
+    user: str | None = None
+    role: str | None = None
+    carrier: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
 @dataclass(frozen=True)
 class Payer:
-    """Who pays for a turn: the run, at row `seq`; its last turn stood at row `before` (None: there was none)."""
+    """Who pays for a call: the run, at row `seq`; its last turn stood at row `before` (None: there was none).
+
+    Where it belongs to no run, `seq` counts the calls of one attempt.
+    """
 
     to: Resources
-    run: RunRow
+    run: Whose
     agent: AgentSpec
     seq: int
     before: int | None = None
@@ -144,7 +172,7 @@ class Payer:
         who = Spender(self.run.tenant, self.agent.name, self.run.workflow, self.run.user)
         call = Call(
             # The activity's id as well: after a pause the same turn is decided anew, in the same run, and paid for anew.
-            key=f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}:{tier}:{prompt.model}",
+            key=f"{info.workflow_run_id}:{info.activity_id}:{info.attempt}:{self.seq}:{tier}:{prompt.model}",
             workflow=self.run.workflow,
             tenant=self.run.tenant,
             agent=self.agent.name,
@@ -155,7 +183,7 @@ class Payer:
             prices=self.to.prices.version,
             held=self.to.prices.at_most(prompt.model, size, prompt.max_tokens),
             at=at,
-            expires_at=at + round(self.agent.timeout * 1000) + MARGIN,
+            expires_at=at + round(prompt.timeout * 1000) + MARGIN,
         )
         return call, scopes(self.agent.budget, who, at)
 

@@ -13,9 +13,9 @@ from tenure.activities.resources import Resources, now, refuse
 from tenure.errors import AnswerRefused, NotFound, Unavailable
 from tenure.learn.capability import Capability
 from tenure.learn.events import Breach, Compared, Served
-from tenure.learn.induction import Induced
 from tenure.learn.reading import MORE, KeepRollout, ReadTrials, Tested, Trials, Which
 from tenure.learn.rollout import Policy, serving
+from tenure.learn.written import proposal_of
 from tenure.runtime import deploying, validating
 from tenure.runtime.learning import MOST
 from tenure.runtime.replaying import replay
@@ -38,7 +38,7 @@ class Rolling:
         """Test it on recordings that it was not learned from, and keep the report. Refuses one that the store does not hold."""
         with pulse():
             agent, kept = self._agent(of), await self._kept(of)
-            proposal = Induced.model_validate_json(kept.proposal)
+            proposal = proposal_of(kept.proposal)
             read = await self.to.store.read(
                 lambda db: recordings.verified(db, (of.tenant, of.agent), kept.fingerprint, 0, MOST)
             )

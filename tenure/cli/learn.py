@@ -153,6 +153,7 @@ async def _list(as_json: bool) -> None:
 async def _mine(agent: str, tenant: str | None, as_json: bool) -> None:
     from tenure.cli import render
     from tenure.cli.connection import connected
+    from tenure.cli.terminal import plain
 
     click.echo(f"looking at the runs of {agent} ...", err=True)
     async with connected() as system:
@@ -168,7 +169,7 @@ async def _mine(agent: str, tenant: str | None, as_json: bool) -> None:
         told = f"{unjudged} of {render.count(recorded, 'recorded run')} of tenant {whose} judged by nobody"
         click.echo(f"{told}: add evaluate= or feedback; only what somebody called good teaches")
     for line in _found(mined):
-        click.echo(line)
+        click.echo(plain(line))  # it may quote what Claude or a user has written
 
 
 def _found(mined: Mined) -> list[str]:
@@ -177,7 +178,10 @@ def _found(mined: Mined) -> list[str]:
         where = f"{one.capability} ({one.runs} runs of tenant {one.tenant})"
         match one.what:
             case "new":
-                said.append(f"{where}: version {one.version} is being tested; then people are asked (`tenure pending`)")
+                by = f" ({one.why})" if one.why else ""
+                said.append(
+                    f"{where}: version {one.version}{by} is being tested; then people are asked (`tenure pending`)"
+                )
             case "known":
                 said.append(f"{where}: known, version {one.version}{': ' + one.why if one.why else ''}")
             case "answers":
@@ -231,6 +235,7 @@ async def _show(name: str, agent: str | None, tenant: str | None, as_json: bool)
     from tenure.cli.connection import connected
     from tenure.learn.capability import Capability, as_text
     from tenure.learn.report import Report
+    from tenure.learn.written import proposal_of
 
     async with connected(server=False) as system:
         known = await system.learn.of(name, tenant, agent)
@@ -238,6 +243,9 @@ async def _show(name: str, agent: str | None, tenant: str | None, as_json: bool)
         render.document(_document(known))
         return
     click.echo(as_text(Capability.model_validate_json(known.kept.body)), nl=False)
+    click.echo("\nNotes")
+    for note in proposal_of(known.kept.proposal).notes:
+        render.put(render.console(), render.pairs([("-", note)]))
     if known.kept.report:
         click.echo("\nTest")
         for line in Report.model_validate_json(known.kept.report).lines():

@@ -34,10 +34,11 @@ from tenure.learn.trigger import (
     Phrase,
     Repeated,
     Trigger,
-    Typed,
     Word,
+    is_aside,
     names,
     read,
+    type_of,
 )  # fmt: skip
 from tenure.wire import Wire
 
@@ -274,23 +275,12 @@ def _ignoring(parts: Sequence[Part], used: frozenset[str], told: frozenset[str])
             yield Either(branches=[list(_ignoring(branch, used, told)) for branch in part.branches])
         elif isinstance(part, Word) or part.name in used:
             yield part
-        elif not _is_aside(part):
+        elif not is_aside(part):
             raise _Nothing(
                 f"nothing that is done depends on {part.name!r} of the request, and it could ask for something"
             )
         else:
             yield part if part.name in told else part.model_copy(update={"name": ""})
-
-
-def _is_aside(part: Part) -> bool:
-    """A closed choice, a fixed value, a name of fixed length, a list of single small words."""
-    match part:
-        case Repeated(item=Phrase(high=1, style="lower")) | Choice() | Typed(fixed=str()):
-            return True
-        case Phrase(low=low, high=high, style="title"):
-            return low == high
-        case _:
-            return False
 
 
 def _must_not_contradict(trigger: Trigger, plan: Plan, group: _Group, all_runs: Sequence[Recording]) -> None:
@@ -338,7 +328,7 @@ def _capability(group: _Group, clean: Sequence[Recording], trigger: Trigger, pla
         agent=clean[0].agent,
         fingerprint=clean[0].fingerprint,
         trigger=trigger,
-        slots={name: _type(part) for name, part in names(trigger.parts).items()},
+        slots={name: type_of(part) for name, part in names(trigger.parts).items()},
         program=source(plan),
         guards=[check.why for check in plan.checks],
         tools=plan.tools,
@@ -355,20 +345,6 @@ def _id(group: _Group) -> str:
     if len(slug) <= 63 and slug:
         return slug
     return f"{slug[:50]}-{hashlib.sha256(' '.join(told).encode()).hexdigest()[:12]}".lstrip("-")
-
-
-def _type(part: Part) -> str:
-    match part:
-        case Typed(type=type, mark=mark):
-            return f"{type} {mark}..." if mark else type
-        case Choice(values=values):
-            return "one of " + ", ".join(map(repr, values))
-        case Repeated(item=item, sign=sign):
-            return f"list of {_type(item)} with {sign!r} between"
-        case Phrase(low=low, high=high):
-            return f"{low} words" if low == high else f"{low} to {high} words"
-        case _:
-            return "text"
 
 
 def _saving(runs: Sequence[Recording]) -> int:

@@ -91,6 +91,7 @@ class Found(Wire):
     """A pattern: what the runs have in common, how many there are, and what became of it.
 
     `version` counts those of a capability; of `answers`, how many different ones are given from now on.
+    `family`: where induction has found nothing, the id of the family of runs that Claude may write a program for.
     """
 
     tenant: str
@@ -101,6 +102,17 @@ class Found(Wire):
     version: int = 0
     digest: str = ""
     why: str = ""
+    family: str = ""
+
+
+class Write(Wire):
+    """Have Claude write a program for a family of so many `runs`, of which induction has found nothing; `why` says why not."""
+
+    tenant: str
+    agent: str
+    family: str
+    why: str
+    runs: int = 0
 
 
 class Mined(Wire):

@@ -246,3 +246,29 @@ def _shown(part: Part) -> str:
             return f"{{{name or 'words'}{sign} ...}}"
         case _:
             return f"{{{part.name or 'words'}}}"
+
+
+def is_aside(part: Part) -> bool:
+    """Whether no request can hide in it: a closed choice, a fixed value, a name of fixed length, a list of single small words."""
+    match part:
+        case Repeated(item=Phrase(high=1, style="lower")) | Choice() | Typed(fixed=str()):
+            return True
+        case Phrase(low=low, high=high, style="title"):
+            return low == high
+        case _:
+            return False
+
+
+def type_of(part: Part) -> str:
+    """The type of what stands there, as people read it."""
+    match part:
+        case Typed(type=type, mark=mark):
+            return f"{type} {mark}..." if mark else type
+        case Choice(values=values):
+            return "one of " + ", ".join(map(repr, values))
+        case Repeated(item=item, sign=sign):
+            return f"list of {type_of(item)} with {sign!r} between"
+        case Phrase(low=low, high=high):
+            return f"{low} words" if low == high else f"{low} to {high} words"
+        case _:
+            return "text"

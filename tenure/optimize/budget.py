@@ -114,7 +114,7 @@ def _share(where: str, value: Any) -> Decimal:  # Any: not yet validated
 
 @dataclass(frozen=True)
 class Spender:
-    """Whose call it is."""
+    """Whose call it is. `workflow` is the run; empty where the call belongs to none: what is learned is learned for the tenant."""
 
     tenant: str
     agent: str
@@ -140,9 +140,10 @@ class Scope:
 def scopes(budget: Budget, who: Spender, at: int) -> list[Scope]:
     """Every scope in which a call made at `at` (milliseconds) counts, the narrowest first: always in the same order."""
     day, month = days(at)
+    run = [Scope("run", who.workflow, "", budget.per_request)] if who.workflow else []
     user = [Scope("user/day", f"{who.tenant}:{who.user}", day, budget.per_user)] if who.user is not None else []
     return [
-        Scope("run", who.workflow, "", budget.per_request),
+        *run,
         *user,
         Scope("agent/day", f"{who.tenant}:{who.agent}", day, budget.daily),
         Scope("tenant/day", who.tenant, day),  # only an operator caps it

@@ -46,6 +46,14 @@ def test_a_hold_is_no_spend_and_what_was_not_used_comes_back(db: Connection) -> 
     assert [spent(db, one.name) for one in scopes(BUDGET, WHO, NOON)] == [(30, 0)] * 5
 
 
+def test_a_call_of_no_run_counts_for_the_agents_day_and_the_tenants_and_for_nobody_else(db: Connection) -> None:
+    nobodys = Spender(tenant="acme", agent="desk", workflow="")
+    assert [one.name for one in scopes(BUDGET, nobodys, NOON)] == ["agent/day", "tenant/day", "tenant/month"]
+    assert held(db, "a", 100, who=nobodys) is None
+    assert spent(db, "agent/day") == (0, 100)
+    assert spent(db, "run") == (0, 0)
+
+
 def test_what_fits_nowhere_is_held_nowhere(db: Connection) -> None:
     other = Spender(tenant="acme", agent="desk", workflow="run2", user="bob")
     assert held(db, "a", 500) is None

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tenure.learn.recording import Recording, Step
-from tenure.runtime.store import Connection, capabilities, recordings, trials, verdicts
+from tenure.runtime.store import Connection, capabilities, recordings, trials, verdicts, writings
 from tenure.runtime.store.capabilities import Kept, RolloutRow
 from tenure.runtime.store.trials import Tried
+from tenure.runtime.store.writings import Draft, Family, Writing
 
 WHO = "acme", "desk"
 KEPT = Kept(*WHO, "cancel", 1, "d1", "one", "{}", "{}", "{}", 10)
 ROW = RolloutRow(*WHO, "cancel", 1, "d1", "canary", "canary", 10, "approved by sam", "{}", 3, 0, 20)
+FAMILY = Family(*WHO, "one", "cancel")
+WRITING = Writing(1, 12, 90, "d2", ["run1", "run2"], 100)
 TRIED = Tried("acme:run:desk:1", *WHO, "cancel", 1, "canary", 30)
 
 
@@ -118,3 +121,25 @@ def test_a_rollout_that_is_over_is_told_nothing(db: Connection) -> None:
     trials.add(db, TRIED, "bad", "", 40)
     capabilities.keep(db, replace(ROW, stage="rolled_back", serving="no"), "")
     assert capabilities.take_due(db, "desk", "one", 100_000) == []
+
+
+def test_what_claude_was_asked_to_write_is_kept_as_it_was_begun_and_ends_once(db: Connection) -> None:
+    assert writings.last(db, FAMILY) is None
+    assert writings.begin(db, FAMILY, WRITING) == WRITING
+    assert writings.begin(db, FAMILY, replace(WRITING, shown=["run3"])) == WRITING
+    writings.end(db, FAMILY, 1, "refused", "it loops")
+    writings.end(db, FAMILY, 1, "proposed", "late")
+    assert writings.last(db, FAMILY) == replace(WRITING, outcome="refused", why="it loops")
+    second = replace(WRITING, number=2)
+    assert writings.begin(db, FAMILY, second) == second
+    assert writings.last(db, replace(FAMILY, fingerprint="two")) is None
+    assert writings.last(db, replace(FAMILY, tenant="globex")) is None
+
+
+def test_an_answer_that_stands_wins_over_a_late_one(db: Connection) -> None:
+    first = Draft("claude", "{}", "end_turn")
+    assert writings.draft_of(db, FAMILY, 1, 1) is None
+    assert writings.keep(db, FAMILY, 1, 1, first, 10) == first
+    assert writings.keep(db, FAMILY, 1, 1, Draft("claude", "other", "end_turn"), 11) == first
+    assert writings.draft_of(db, FAMILY, 1, 1) == first
+    assert writings.draft_of(db, FAMILY, 1, 2) is None

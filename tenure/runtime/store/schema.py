@@ -30,6 +30,7 @@ from tenure.runtime.store import (
     trials,
     uses,
     verdicts,
+    writings,
 )
 from tenure.runtime.store.connection import Connection
 
@@ -61,6 +62,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *capabilities.DDL,
         *trials.DDL,
         *routers.DDL,
+        *writings.DDL,
     )
 }
 
