@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all the set-up there is: Python 3.11 or newer and the Python package index will do.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-trust dev test check mutations lock clean
+.PHONY: help demo demo-trust demo-learning dev test check mutations lock clean
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -37,6 +37,9 @@ demo: .venv/.runtime ## an approval that survives kill -9, in half a minute
 
 demo-trust: .venv/.runtime ## trust that is earned by runs, and lost by itself, in half a minute
 	@$(BIN)/tenure demo-trust
+
+demo-learning: .venv/.runtime ## what repeats itself is learned, let in by people, and taken back by itself
+	@$(BIN)/tenure demo-learning
 
 dev: .venv/.runtime ## Temporal with its UI, a store and a worker, until Ctrl-C
 	@$(BIN)/tenure dev

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import functools
 import gc
 import json
 import os
@@ -296,11 +295,9 @@ async def _listen(to: Resources, client: Client) -> None:
 
     for who, told in await to.store.transact(take) if trusted else []:
         await judging.nudge(to.store, client, told, who, late=True)
-    for agent in to.registry.agents.values():
-        if agent.learns:
-            due = functools.partial(capabilities.take_due, agent=agent.name, fingerprint=agent.fingerprint, at=at)
-            for row in await to.store.transact(due):
-                await schedules.nudge(client, to.store, row)
+    learning = {agent.name: agent.fingerprint for agent in to.registry.agents.values() if agent.learns}
+    for row in await to.store.transact(lambda db: capabilities.take_due(db, learning, at)) if learning else []:
+        await schedules.nudge(client, to.store, row)
 
 
 async def _keep_announcing(to: Resources, worker: str, client: Client, task_queue: str) -> None:

@@ -23,14 +23,14 @@ from tenure.learn.recording import Recording
 from tenure.learn.rollout import ENDS
 from tenure.learn.wording import family
 from tenure.learn.written import Proposal, Written, proposal_of
-from tenure.runtime import answers, drafting
+from tenure.runtime import answers, drafting, schedules
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings
-from tenure.runtime.store.capabilities import Kept, RolloutRow
+from tenure.runtime.store.capabilities import LOST, Kept, RolloutRow
 from tenure.runtime.temporal import WORKFLOW_TASK
 from tenure.spec import AgentSpec
 
-ROLLOUT, LOST = "CapabilityRollout", "lost"
+ROLLOUT = "CapabilityRollout"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Mining:
         if not agent.learns:
             return Mined(found=beside)
         who = tenant, agent.name
+        await schedules.watch(activity.client(), self.to.store, *who)
         read = await self.to.store.read(lambda db: recordings.verified(db, who, agent.fingerprint, since, MOST))
         proposed = await asyncio.to_thread(induce, read, minimum=learning.patterns.min_occurrences)
         runs = {run.run: run for run in read}

@@ -4,7 +4,7 @@ The program is run anew from its start with what its calls came to, up to the ca
 passes the same gate, and is made once under the same effect record, as if Claude had asked for it.
 
 Rules of this file: what was approved is all that it may do. As long as it has changed nothing, whatever goes wrong leaves the run
-to Claude; after that, to a person.
+to Claude; after that, to a person, unless it went another way because somebody wanted it so.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Over:
 
     why: str
     kind: Literal["done", "left", "failed", "in_doubt", "breach"] = "left"
-    changed: bool = False  # something, before
+    changed: bool = False  # something, before, and nobody else has seen to it
+    by_others: bool = False  # people or a hook have taken a hand in the run: Claude knows how to go on from there
 
 
 async def perform(
@@ -51,7 +52,7 @@ async def perform(
     made = Over(found) if isinstance(found, str) else await _next(to, found, agent, rows)
     if isinstance(made, Reply) or made.kind == "done":
         return made
-    changed = any(_changes(agent, rows))
+    changed = not made.by_others and any(_changes(agent, rows))
     kind = "in_doubt" if changed and made.kind != "breach" else made.kind
     await to.store.transact(lambda db: learning.over(db, run.workflow, kind, made.why, now()))
     return replace(made, changed=changed, kind=kind)
@@ -81,9 +82,9 @@ async def _next(to: Resources, capability: Capability, agent: AgentSpec, rows: l
 def _disturbed(rows: list[JsonObject]) -> Over | None:
     """Whether the run went another way than the program alone would have taken it."""
     if sum(len(row.get("texts", [])) for row in rows) != 1:
-        return Over("the run was told more than its request")
+        return Over("the run was told more than its request", by_others=True)
     if any("modified" in row or "edited" in row for row in rows):
-        return Over("a call was made otherwise than it asked")
+        return Over("a call was made otherwise than it asked", by_others=True)
     refused = next((row for row in rows if row["role"] == "tool" and not row.get("made", True)), None)
     return None if refused is None else Over(f"a call was not made: {refused['value']}", "failed")
 

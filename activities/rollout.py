@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import ValidationError
 from temporalio import activity
 
 from tenure.activities.pulse import pulse
@@ -49,7 +50,7 @@ class Rolling:
                 report=report.digest,
                 coverage=report.coverage,
                 wrong_writes=len(report.wrong),
-                card=validating.card(proposal, report, read),
+                card=validating.card(proposal, report, read).model_dump(mode="json"),
                 policy=_policy(agent),
             )
 
@@ -62,14 +63,13 @@ class Rolling:
             found = await self.to.store.read(
                 lambda db: trials.after(db, who, ask.of.capability, ask.of.version, ask.after, MORE)
             )
-            capability = Capability.model_validate_json(kept.body)
-            events = [event for one in found if (event := await self._event(ask.of, capability, one)) is not None]
-            if kept.fingerprint != agent.fingerprint:
-                told = Breach(
-                    number=NOBODYS, at=now(), version=ask.of.version, run="", kind="breach", what="fingerprint"
-                )
-                events.append(told)
             read_to = found[-1].seq if found else ask.after
+            capability = _as_tested(kept, ask.digest)
+            if capability is None or capability.fingerprint != agent.fingerprint:
+                what = "changed" if capability is None else "fingerprint"
+                told = Breach(number=NOBODYS, at=now(), version=ask.of.version, run="", kind="breach", what=what)
+                return Trials(events=[told], read_to=read_to, policy=_policy(agent))
+            events = [event for one in found if (event := await self._event(ask.of, capability, one)) is not None]
             return Trials(events=events, read_to=read_to, more=len(found) == MORE, policy=_policy(agent))
 
     @activity.defn(name="keep_rollout")
@@ -139,6 +139,15 @@ class Rolling:
                 NotFound(f"the store holds no {of.capability} version {of.version} of {of.agent} for {of.tenant}")
             )
         return kept
+
+
+def _as_tested(kept: Kept, digest: str) -> Capability | None:
+    """The capability; None where the store holds another one than was tested, and is approved by its digest."""
+    try:
+        found = Capability.model_validate_json(kept.body)
+    except ValidationError:
+        return None
+    return found if found.digest == digest else None
 
 
 def _policy(agent: AgentSpec) -> Policy | None:

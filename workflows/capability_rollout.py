@@ -49,7 +49,7 @@ class CapabilityRollout(Answerable[RolloutState]):
         """State exists before the first signal arrives."""
         of = start.of
         begun = policy.begin(of.capability, start.digest, of.version, now())
-        self._state = own(start.carried) or RolloutState(of=of, rollout=begun)
+        self._state = own(start.carried) or RolloutState(of=of, rollout=begun, began=now())
         self._desk = Desk(self._state, RolloutStory(self._state))
 
     @workflow.run
@@ -168,9 +168,9 @@ class CapabilityRollout(Answerable[RolloutState]):
             "digest": state.rollout.digest,
             **state.card,
         }
-        why = f"{asked.what} {of.capability} version {of.version}: {state.rollout.why}"
+        why = f"{asked.what} {of.capability} version {of.version}: {asked.why or state.rollout.why}"
         who = (of.tenant, of.agent)
-        return make_request(who, Kind.DEPLOYMENT, asked.number, payload, why, DEFAULTS["deployment"], asked.number)
+        return make_request(who, Kind.DEPLOYMENT, asked.number, payload, why, DEFAULTS["deployment"], state.began)
 
     async def _look(self, request: Request) -> None:
         state = self._state

@@ -32,11 +32,13 @@ class Order(Wire):
 class RolloutState(Asking):
     """Everything the workflow knows. Mutable; carried whole through continue-as-new.
 
-    `deployed` and `promoted` are the requests in which people approved it; `card` is what they are shown.
+    `deployed` and `promoted` are the requests in which people approved it; `card` is what they are shown. `began` tells what it
+    asks apart from what was asked before it set out anew.
     """
 
     of: Which
     rollout: Rollout
+    began: int = 0
     policy: Policy = Policy()
     read_to: int = 0
     nudged: bool = True

@@ -18,6 +18,7 @@ from tenure.cli.approvers import approvers
 from tenure.cli.cache import cache
 from tenure.cli.cost import cost
 from tenure.cli.demo import demo
+from tenure.cli.demo_learning import demo_learning
 from tenure.cli.demo_trust import demo_trust
 from tenure.cli.dev import dev, worker
 from tenure.cli.doctor import doctor
@@ -91,6 +92,7 @@ def main(context: click.Context) -> None:
 for command in (
     demo,
     demo_trust,
+    demo_learning,
     init,
     dev,
     worker,

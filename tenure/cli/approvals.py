@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -238,7 +239,9 @@ def _follows(request: Request, choice: str, halts: list[Restricted], is_late: bo
     if choice == "edit":
         changed = "amount" if request.kind == "budget" else "call"
         return f": the changed {changed} is a new request,\nand must be approved as it is now (`tenure pending`)"
-    if request.kind in ("escalation", "deployment"):
+    if request.kind == "deployment":
+        return f" (`tenure learn show {request.payload.get('capability', '')}`)"
+    if request.kind == "escalation":
         return ""
     if choice == "stop" or (request.kind in ("answer", "budget") and choice == "deny"):
         return ": the run ends"
@@ -284,7 +287,13 @@ def _print_request(
     from tenure.cli import page, render, restricted
 
     who = f" for {request.user}" if request.user else ""
-    rows = [*page.kind(request), ("what", page.what(request.payload))]
+    console, below = render.console(), page.below(request)
+    rows = [*page.kind(request), *page.about(request)]
+    click.echo(request.id)
+    if below:
+        render.put(console, render.pairs(rows))
+        console.print(textwrap.indent(below, "  "), soft_wrap=True)
+        rows = []
     if edit is not None:
         rows.append(("instead", page.instead(request, edit)))
     rows += [
@@ -301,8 +310,7 @@ def _print_request(
         )
     if how:
         rows += [("do", line) for line in _commands(request, approved)]
-    click.echo(request.id)
-    render.put(render.console(), render.pairs(rows))
+    render.put(console, render.pairs(rows))
 
 
 def _commands(request: Request, approved: list[str]) -> list[str]:

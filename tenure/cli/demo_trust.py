@@ -8,36 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from tenure.errors import AnswerRefused, Unavailable
+from tenure.cli import play
+from tenure.errors import Unavailable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from temporalio.testing import WorkflowEnvironment
 
-    from tenure.approvals.request import Kind, Request
+    from tenure.approvals.request import Request
     from tenure.client.trust import Trusted
     from tenure.testing import Embedded
 
-T = TypeVar("T")
 STEPS = 2
 ENOUGH, FAILED = 29, 3  # runs for a step up; failures of the last 10 for a step down
 DAY = timedelta(hours=24, minutes=1)
 SOON = timedelta(seconds=15)  # a ledger that was told something looks within this time
 SIDE_BY_SIDE = 4  # runs
 AWAKE = timedelta(days=7)
-PATIENCE = 60.0  # seconds that anything may take here
-LOOK = 0.05
-SIGNER = "operator"
 INTRODUCTION = (
     "An agent pays refunds. A script plays Claude and nothing is kept; Temporal, the",
     "worker, the runs, the verdicts and the signatures are real. The rules:",
@@ -59,15 +55,8 @@ def demo_trust() -> int:
     """
     from tenure.cli.local import run_until_stopped
 
-    _keep_quiet()
+    play.keep_quiet()
     return run_until_stopped(_demo())
-
-
-def _keep_quiet() -> None:
-    """Ctrl-C reaches the server as well as us: that the worker then misses it is no news."""
-    from temporalio.runtime import Runtime, TelemetryConfig
-
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
 
 
 @dataclass
@@ -95,7 +84,7 @@ class Stage:
         from tenure.runtime import judging
 
         ledger = self.system.temporal.get_workflow_handle(judging.ledger_id(*WHO))
-        if not await asyncio.wait_for(self.server.fast_forward(ledger, duration), PATIENCE):
+        if not await asyncio.wait_for(self.server.fast_forward(ledger, duration), play.PATIENCE):
             raise Unavailable("the ledger of trust ended before its clock could be moved")
 
 
@@ -175,14 +164,14 @@ async def _climb(stage: Stage) -> None:
     stage.console.print(f"\nThe agent works at {level.shown(before)}", style="bold")
     await _make(stage, ENOUGH)
     await stage.nudge()
-    _say(stage, "a day passes on the ledger's clock")
+    play.say(stage.console, "a day passes on the ledger's clock")
     await stage.skip(DAY)
     await stage.nudge()  # as the next run would
-    request = await _seen("a step up is proposed", lambda: _open(stage, Kind.ESCALATION))
+    request = await play.seen("a step up is proposed", lambda: play.opened(stage.system, Kind.ESCALATION))
     _print_card(stage, request)
-    await _sign(stage, request)
-    found = await _seen("the level rises", lambda: _moved(stage, before))
-    _print_level(stage, before, found.level, f"signed by {SIGNER}")
+    await play.sign(stage.system, request)
+    found = await play.seen("the level rises", lambda: _moved(stage, before))
+    _print_level(stage, before, found.level, f"signed by {play.SIGNER}")
 
 
 async def _fall(stage: Stage) -> None:
@@ -192,7 +181,7 @@ async def _fall(stage: Stage) -> None:
     await _make(stage, FAILED)
     await stage.nudge()
     await stage.skip(SOON)
-    found = await _seen("the level falls", lambda: _moved(stage, before))
+    found = await play.seen("the level falls", lambda: _moved(stage, before))
     _print_level(stage, before, found.level, f"nobody was asked: {found.changes[-1].why}")
 
 
@@ -209,7 +198,7 @@ async def _make(stage: Stage, count: int) -> None:
     stage.made += count
     after, took = (await stage.standing()).tally, time.monotonic() - began
     good, bad = after.good - before.good, after.bad - before.bad
-    _say(stage, f"{count} runs in {took:.1f} s, judged by evaluate=: {good} good, {bad} not")
+    play.say(stage.console, f"{count} runs in {took:.1f} s, judged by evaluate=: {good} good, {bad} not")
 
 
 async def _run(number: int, turns: asyncio.Semaphore) -> None:
@@ -223,8 +212,10 @@ async def _pay_alone(stage: Stage) -> None:
     """What the new level is good for: nobody is asked."""
     from tenure.cli.demo_refunds import LARGE, LARGE_OWED, refunds
 
-    await asyncio.wait_for(refunds.run(f"Please refund my order {LARGE}."), PATIENCE)
-    _say(stage, f"a refund of ${LARGE_OWED:.0f}, which it had to ask for at 0.3, is paid, and nobody was asked")
+    await asyncio.wait_for(refunds.run(f"Please refund my order {LARGE}."), play.PATIENCE)
+    play.say(
+        stage.console, f"a refund of ${LARGE_OWED:.0f}, which it had to ask for at 0.3, is paid, and nobody was asked"
+    )
 
 
 async def _be_held(stage: Stage) -> None:
@@ -233,18 +224,15 @@ async def _be_held(stage: Stage) -> None:
     from tenure.cli.demo_refunds import LARGE, refunds
 
     handle = await refunds.start(f"Please refund my order {LARGE}.")
-    request = await _seen("a run asks", lambda: _open(stage, Kind.TOOL_CALL))
-    _say(stage, f"the same refund now: {request.why}")
-    await _sign(stage, request, "deny", "the amounts are wrong")
-    await asyncio.wait_for(handle.result(), PATIENCE)
-    _say(stage, f"the local key `{SIGNER}` denies it: nothing was paid")
+    request = await play.seen("a run asks", lambda: play.opened(stage.system, Kind.TOOL_CALL))
+    play.say(stage.console, f"the same refund now: {request.why}")
+    await play.sign(stage.system, request, "deny", "the amounts are wrong")
+    await asyncio.wait_for(handle.result(), play.PATIENCE)
+    play.say(stage.console, f"the local key `{play.SIGNER}` denies it: nothing was paid")
 
 
 def _print_card(stage: Stage, request: Request) -> None:
     """Everything there is to decide by."""
-    from rich import box
-    from rich.panel import Panel
-
     from tenure.cli import page, render
 
     payload = request.payload
@@ -257,58 +245,12 @@ def _print_card(stage: Stage, request: Request) -> None:
         ("who signs", f"{many}, until {render.moment(request.deadline)}"),
         ("request", request.id),
     ]
-    card = Panel(
-        render.pairs(rows, indent=0),
-        box=box.HORIZONTALS,
-        title="A person is asked",
-        title_align="left",
-        border_style="yellow",
-    )
-    render.put(stage.console, card)
-    stage.console.print(f"Nobody can be asked in this demo: the local key `{SIGNER}` approves.")
-
-
-async def _sign(stage: Stage, request: Request, choice: str = "approve", note: str = "") -> None:
-    """Answer with the local key. Raises AnswerRefused, Unavailable when no worker looks at it."""
-    from tenure.approvals.answer import Answer, sign
-    from tenure.client.approvals import VALID, shown_digest
-    from tenure.runtime import keys
-
-    answer = Answer(
-        request=request.id,
-        digest=shown_digest(request),
-        verdict=choice,
-        principal=SIGNER,
-        jti=secrets.token_hex(16),
-        exp=request.opened_at // 1000 + VALID,  # by the clock of whoever asks, which may be days ahead of ours
-        note=note,
-    )
-    token = sign(answer, keys.load(stage.system.settings.home / "keys", SIGNER))
-    verdict = await stage.system.approvals.send(request, token, wait=PATIENCE)
-    if verdict is None:
-        raise Unavailable(f"no worker looked at the answer within {PATIENCE:g} s")
-    if not verdict.accepted:
-        raise AnswerRefused(f"the answer of {SIGNER!r} does not count: {verdict.reason}")
-
-
-async def _open(stage: Stage, kind: Kind) -> Request | None:
-    pending = await stage.system.approvals.pending()
-    return next((request for request in pending if request.kind is kind), None)
+    play.print_card(stage.console, rows)
 
 
 async def _moved(stage: Stage, before: int) -> Trusted | None:
     found = await stage.standing()
     return found if found.level != before else None
-
-
-async def _seen(what: str, look: Callable[[], Awaitable[T | None]]) -> T:
-    """The first thing that `look` finds. Raises Unavailable when it takes too long."""
-    deadline = time.monotonic() + PATIENCE
-    while (found := await look()) is None:
-        if time.monotonic() > deadline:
-            raise Unavailable(f"waited {PATIENCE:g} s in vain: {what}")
-        await asyncio.sleep(LOOK)
-    return found
 
 
 async def _conclude(stage: Stage, took: float) -> None:
@@ -318,12 +260,6 @@ async def _conclude(stage: Stage, took: float) -> None:
     trust_of.print_standing(await stage.standing())
     stage.console.print("\nThe dates run ahead by the days that were skipped.")
     stage.console.print(f"{stage.made + 2} runs in {took:.0f} s. Nothing of this is kept, and no process stays.")
-
-
-def _say(stage: Stage, told: str) -> None:
-    from tenure.cli import render
-
-    render.put(stage.console, render.pairs([(datetime.now().strftime("%H:%M:%S"), told)], indent=0))
 
 
 def _print_level(stage: Stage, before: int, after: int, why: str) -> None:

@@ -11,11 +11,8 @@ from tenure.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from tenure.client.learn import Known, What
-    from tenure.learn.induction import Induced, Refused
-    from tenure.learn.reading import Mined
     from tenure.wire import JsonObject
 
-SERVES = {"no": "nobody", "shadow": "looks on", "canary": "a share", "all": "everybody"}
 DONE = {
     "pause": "serves nobody until `tenure learn resume {}`",
     "resume": "goes on where it was held",
@@ -49,9 +46,9 @@ def learn(context: click.Context, as_json: bool) -> None:
 @click.option("--tenant", help="Only this tenant's runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def mine(agent: str, tenant: str | None, as_json: bool) -> None:
-    """Look for patterns in the verified runs of AGENT now; by itself that happens every hour.
+    """Look for patterns in the runs of AGENT now.
 
-    What is new is tested on runs that it was not learned from, and then people are asked.
+    By itself that happens every hour. What is new is tested on runs that it was not learned from, and then people are asked.
     """
     from tenure.cli.connection import perform
 
@@ -64,7 +61,10 @@ def mine(agent: str, tenant: str | None, as_json: bool) -> None:
 @click.option("--least", default=10, show_default=True, type=click.IntRange(2), help="How many runs make a pattern.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def patterns(agent: str, tenant: str, least: int, as_json: bool) -> None:
-    """Show what the verified runs of AGENT have in common, and why nothing was learned of the rest. Nothing is kept."""
+    """Show what the runs of AGENT have in common.
+
+    And why nothing was learned of the rest. Nothing of this is kept.
+    """
     from tenure.cli.connection import perform
 
     perform(_patterns(agent, tenant, least, as_json))
@@ -75,7 +75,10 @@ def patterns(agent: str, tenant: str, least: int, as_json: bool) -> None:
 @_whose
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(capability: str, agent: str | None, tenant: str | None, as_json: bool) -> None:
-    """Show CAPABILITY whole: its program, what it was learned from, its test, and what became of it."""
+    """Show CAPABILITY whole.
+
+    Its program, what it was learned from, its test, and what became of it.
+    """
     from tenure.cli.connection import perform
 
     perform(_show(capability, agent, tenant, as_json))
@@ -97,10 +100,10 @@ def _answering(choice: str) -> Callable[..., Any]:  # Any: click's decorators
     return command
 
 
-learn.command("approve", help="Approve what is asked about CAPABILITY: that it looks on, or that it serves everybody.")(
-    _answering("approve")
-)
-learn.command("deny", help="Deny what is asked about CAPABILITY: this version is rejected.")(_answering("deny"))
+learn.command(
+    "approve", help="Approve what is asked about CAPABILITY.\n\nThat it looks on, or that it serves everybody."
+)(_answering("approve"))
+learn.command("deny", help="Deny what is asked about CAPABILITY.\n\nThis version is rejected.")(_answering("deny"))
 
 
 def _ordering(what: What) -> Callable[..., Any]:  # Any: click's decorators
@@ -124,7 +127,7 @@ learn.command("reopen", help="Look again at a CAPABILITY that ended without a ve
 
 
 async def _list(as_json: bool) -> None:
-    from tenure.cli import render
+    from tenure.cli import learned, render
     from tenure.cli.connection import connected
 
     async with connected(server=False) as system:
@@ -132,136 +135,61 @@ async def _list(as_json: bool) -> None:
     if as_json:
         told = [{"capability": vars(kept), "rollout": vars(rollout) if rollout else None} for kept, rollout in found]
         render.document({"capabilities": told})
-        return
-    if not found:
-        click.echo("nothing was learned yet: learning={...} on an Agent, and runs that somebody calls good, do that")
-        return
-    rows = [
-        (
-            kept.id, kept.agent if kept.tenant == "default" else f"{kept.agent} ({kept.tenant})", f"{kept.version}",
-            rollout.stage.replace("_", " ") if rollout else "mined",
-            SERVES[rollout.serving] if rollout else "nobody",
-            rollout.why if rollout else "",
-        )
-        for kept, rollout in found
-    ]  # fmt: skip
-    render.put(
-        render.console(), render.listing(("capability", "agent", "version", "stage", "serves", "why"), rows, right=(2,))
-    )
+    elif not found:
+        told = "nothing was learned yet: learning={...} on an Agent, and runs that somebody calls good, do that"
+        render.put(render.console(), told)
+    else:
+        learned.print_list(found)
 
 
 async def _mine(agent: str, tenant: str | None, as_json: bool) -> None:
-    from tenure.cli import render
+    from tenure.cli import learned, render
     from tenure.cli.connection import connected
-    from tenure.cli.terminal import plain
 
     click.echo(f"looking at the runs of {agent} ...", err=True)
     async with connected() as system:
         mined = await system.learn.mine(agent, tenant)
-        unsaid = (
-            [(one, await system.learn.recorded(one, agent)) for one in [tenant or "default"]] if not mined.read else []
-        )
+        whose = tenant or "default"
+        recorded, unjudged = (0, 0) if mined.read else await system.learn.recorded(whose, agent)
     if as_json:
         render.document(mined.model_dump(mode="json"))
         return
-    click.echo(f"{render.count(mined.read, 'verified run')} looked at")
-    for whose, (recorded, unjudged) in unsaid:
+    said = [f"{render.count(mined.read, 'verified run')} looked at", *learned.found(mined)]
+    if not mined.read:
         told = f"{unjudged} of {render.count(recorded, 'recorded run')} of tenant {whose} judged by nobody"
-        click.echo(f"{told}: add evaluate= or feedback; only what somebody called good teaches")
-    for line in _found(mined):
-        click.echo(plain(line))  # it may quote what Claude or a user has written
-
-
-def _found(mined: Mined) -> list[str]:
-    said: list[str] = []
-    for one in mined.found:
-        where = f"{one.capability} ({one.runs} runs of tenant {one.tenant})"
-        match one.what:
-            case "new":
-                by = f" ({one.why})" if one.why else ""
-                said.append(
-                    f"{where}: version {one.version}{by} is being tested; then people are asked (`tenure pending`)"
-                )
-            case "known":
-                said.append(f"{where}: known, version {one.version}{': ' + one.why if one.why else ''}")
-            case "answers":
-                said.append(f"{where}: {one.version} learned; who asks for one of them is given it without Claude")
-            case "refused":
-                said.append(f"{where}: nothing learned: {one.why}")
-    return said
+        said.append(f"{told}: add evaluate= or feedback; only what somebody called good teaches")
+    for line in said:
+        render.put(render.console(), line)
 
 
 async def _patterns(agent: str, tenant: str, least: int, as_json: bool) -> None:
-    from tenure.cli import render
+    from tenure.cli import learned, render
     from tenure.cli.connection import connected
 
     async with connected(server=False) as system:
         found = await system.learn.patterns(agent, tenant, least)
         recorded, unjudged = await system.learn.recorded(tenant, agent)
     if as_json:
-        render.document(
-            {"patterns": [one.model_dump(mode="json") for one in found], "recorded": recorded, "unjudged": unjudged}
-        )
+        told = [one.model_dump(mode="json") for one in found]
+        render.document({"patterns": told, "recorded": recorded, "unjudged": unjudged})
         return
-    click.echo(
-        f"{render.count(recorded, 'recorded run')}, {unjudged} of them judged by nobody: only what was called good teaches"
-    )
+    console, many = render.console(), render.count(recorded, "recorded run")
+    render.put(console, f"{many}, {recorded - unjudged} of them judged: only what somebody called good teaches")
     for one in found:
-        name, rows = _pattern(one)
-        click.echo()
-        click.echo(name)
-        render.put(render.console(), render.pairs(rows))
-
-
-def _pattern(one: Induced | Refused) -> tuple[str, list[tuple[str, str]]]:
-    from tenure.learn.induction import Refused
-    from tenure.optimize import money
-
-    if isinstance(one, Refused):
-        runs = ("runs", f"{len(one.runs)}, such as {one.runs[0].rpartition(':')[2]}")
-        return ", ".join(one.changes) or "look-ups only", [("learned", f"nothing: {one.why}"), runs]
-    many = len(one.runs) + len(one.unexplained)
-    return one.capability.id, [
-        ("runs", f"{len(one.runs)} of {many} explained, such as {one.runs[0].rpartition(':')[2]}"),
-        ("agrees", f"{one.agreement:.0%}; with so few runs that shows at least {one.bound:.0%} (one-sided, 95 %)"),
-        ("saves", f"{money.shown(one.saving)} a month, at the rate of these runs"),
-        ("does", ", ".join(one.capability.changes) or "look-ups only"),
-        *(("note", note) for note in one.notes),
-    ]
+        console.print()
+        learned.print_pattern(console, one)
 
 
 async def _show(name: str, agent: str | None, tenant: str | None, as_json: bool) -> None:
-    from tenure.cli import render
+    from tenure.cli import learned, render
     from tenure.cli.connection import connected
-    from tenure.learn.capability import Capability, as_text
-    from tenure.learn.report import Report
-    from tenure.learn.written import proposal_of
 
     async with connected(server=False) as system:
         known = await system.learn.of(name, tenant, agent)
     if as_json:
         render.document(_document(known))
-        return
-    click.echo(as_text(Capability.model_validate_json(known.kept.body)), nl=False)
-    click.echo("\nNotes")
-    for note in proposal_of(known.kept.proposal).notes:
-        render.put(render.console(), render.pairs([("-", note)]))
-    if known.kept.report:
-        click.echo("\nTest")
-        for line in Report.model_validate_json(known.kept.report).lines():
-            render.put(render.console(), render.pairs([("-", line)]))
-    click.echo("\nWhat became of it")
-    rows = [
-        (
-            render.moment(one.at),
-            f"version {one.version} {one.stage.replace('_', ' ')}: {one.why}{f', by {one.by}' if one.by else ''}",
-        )
-        for one in known.changes
-    ]
-    render.put(render.console(), render.pairs(rows or [("-", "nothing yet: it is being tested")]))
-    if known.tried:
-        click.echo("\nNewest runs that it was tried on")
-        render.put(render.console(), render.pairs([(one.mode, one.workflow) for one in known.tried[:5]]))
+    else:
+        learned.print_whole(known)
 
 
 def _document(known: Known) -> JsonObject:
@@ -306,6 +234,17 @@ async def _order(name: str, agent: str | None, tenant: str | None, what: What, w
 
 def _check(known: Known, what: What) -> None:
     """Raise BadInput for an order that its rollout would refuse."""
-    stage = known.rollout.stage if known.rollout else "mined"
+    from tenure.cli.learned import state
+    from tenure.learn.rollout import LIVE
+
+    found, name = state(known.rollout) if known.rollout else None, known.kept.id
+    stage = found.stage.replace("_", " ") if found else "mined"
     if what == "reopen" and stage != "inconclusive":
-        raise BadInput(f"only what ended without a verdict is reopened: {known.kept.id} is {stage.replace('_', ' ')}")
+        raise BadInput(f"only what ended without a verdict is reopened: {name} is {stage}")
+    is_stopped = (
+        known.rollout is not None and known.rollout.serving == "no" and stage in LIVE
+    )  # it may not have heard yet
+    if what == "resume" and not (is_stopped or (found and found.held)):
+        raise BadInput(f"{name} is not paused: it is {stage}")
+    if what == "pause" and found and found.held:
+        raise BadInput(f"{name} is paused already: {found.held}")

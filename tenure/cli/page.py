@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tenure.approvals.request import Kind, Request
-from tenure.cli import render, restricted
+from tenure.cli import learned, render, restricted
 from tenure.cli.story import Call, Claude, Message, Step, Story
 from tenure.optimize import money
 from tenure.optimize.budget import Scope, ended_at, named
@@ -74,7 +74,7 @@ def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
     took = None if run.finished_at is None else run.finished_at - run.started_at
     why = f" ({run.stop_reason})" if run.stop_reason else ""
     lasting = f", took {render.seconds(took)}" if took is not None else f", {render.ago(run.started_at)}"
-    turns = sum(isinstance(step, Claude) and step.served is None for step in story.steps)
+    turns = sum(isinstance(step, Claude) and step.served is None and not step.by for step in story.steps)
     calls = render.count(sum(isinstance(step, Call) for step in story.steps), "call")
     cached = sum(isinstance(step, Call) and step.cached is not None for step in story.steps)
     calls += f" ({cached} from the cache)" if cached else ""
@@ -92,6 +92,7 @@ def _head(story: Story, halts: Sequence[Restricted]) -> list[tuple[str, str]]:
     ]
     rows += _prompts(story.paid) if story.paid else []
     rows += [("known", _known(step.served)) for step in story.steps if isinstance(step, Claude) and step.served]
+    rows += _learned(story)
     rows += [("now", one.lasting) for one in story.flying]
     rows += [("judged", _verdict(verdict)) for verdict in story.verdicts]
     if story.status == "failed" and run.message:
@@ -113,6 +114,17 @@ def _known(served: JsonObject) -> str:
     return f"by the rule {served.get('rule')!r} ({served['tier']}){source}; saved {money.shown(served.get('saved', 0))}"
 
 
+def _learned(story: Story) -> list[tuple[str, str]]:
+    """What a learned capability had to do with the run."""
+    if (tried := story.tried) is None:
+        return []
+    name, made = f"{tried.capability} version {tried.version}", [one for one in story.steps if isinstance(one, Claude)]
+    if tried.mode == "shadow":
+        return [("learned", f"{name} looked on")]
+    left = next((f"; Claude the others: {one.left}" for one in made if one.left), "")
+    return [("learned", f"{name} made {sum(bool(one.by) for one in made)} of {render.count(len(made), 'turn')}{left}")]
+
+
 def _verdict(verdict: RunVerdict) -> str:
     return f"{verdict.word} by {verdict.source}{': ' if verdict.note else ''}{verdict.note}"
 
@@ -122,8 +134,8 @@ def _line(step: Step) -> tuple[str, ...]:
     match step:
         case Message(text=text):
             return at, "▸", render.shown(text, RESULT_SHOWN), "", "", ""
-        case Claude(text=text, tokens=tokens, cost=cost):
-            return at, "●", text or "(no words)", *render.figures(took, tokens, cost)
+        case Claude(text=text, by=by, tokens=tokens, cost=cost):
+            return at, "●", (f"{by}: " if by else "") + (text or "(no words)"), *render.figures(took, tokens, cost)
         case Call(tool=tool, arguments=arguments):
             again = f"  ({step.span.attempts} attempts)" if step.span and step.span.attempts > 1 else ""
             return at, "└", f"{render.call(tool, arguments)}{again}", *render.figures(took)
@@ -168,7 +180,7 @@ def _request(asked: Asked) -> list[tuple[str, str]]:
     rows = [
         ("request", f"{request.id}, asked {render.moment(request.opened_at)}"),
         *kind(request),
-        ("what", what(request.payload)),
+        *about(request),
         ("why", request.why),
         *needs(request),
     ]
@@ -227,6 +239,21 @@ def needs(request: Request, approved: Sequence[str] = ()) -> list[tuple[str, str
     return rows
 
 
+def about(request: Request) -> list[tuple[str, str]]:
+    """What the request is about, in as many rows as that takes."""
+    told = learned.asked(request.payload)
+    if told is None:
+        return [("what", what(request.payload))]
+    more = {name: value for name, value in request.payload.items() if name not in type(told).model_fields}
+    return [*learned.card(told), *_rest(more)]
+
+
+def below(request: Request) -> str:
+    """What is signed as well, and needs the whole width; empty for most requests."""
+    told = learned.asked(request.payload)
+    return learned.program(told) if told else ""
+
+
 def what(payload: JsonObject) -> str:
     """What a request is about: the call in full, or several, and whatever else the person decides about."""
     if "answer" in payload:
@@ -236,6 +263,8 @@ def what(payload: JsonObject) -> str:
         return "\n".join(f"{number}. {_call(one, one.get('why', ''))}" for number, one in enumerate(calls, 1))
     if "tool" in payload:
         return _call(payload)
+    if (told := learned.asked(payload)) is not None:
+        return learned.step(told)
     return "\n".join(f"{name}: {told}" for name, told in _rest(payload))
 
 

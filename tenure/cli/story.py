@@ -13,10 +13,11 @@ from tenure.client.story import tool_calls_of
 from tenure.errors import NotFound
 from tenure.run import Progress
 from tenure.runtime.blobs import Blobs
-from tenure.runtime.store import Connection, accounts, approvals, effects, runs, transcript, verdicts
+from tenure.runtime.store import Connection, accounts, approvals, effects, runs, transcript, trials, verdicts
 from tenure.runtime.store.accounts import Account
 from tenure.runtime.store.approvals import Asked
 from tenure.runtime.store.runs import RunRow
+from tenure.runtime.store.trials import Tried
 from tenure.runtime.store.verdicts import RunVerdict
 from tenure.transcript import answer_text, calls_made
 from tenure.turn import Usage
@@ -53,7 +54,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Claude:
-    """A turn of Claude's."""
+    """A turn of Claude's; or of the capability `by`. `left`: why that made it no more."""
 
     row: int
     text: str
@@ -64,6 +65,8 @@ class Claude:
     served: JsonObject | None = None  # where Claude was not asked: by which `tier` and `rule`, from which run
     model: str = ""  # where it was not the agent's own
     tier: str = ""  # "cheap": because `route` chose that model
+    by: str = ""
+    left: str = ""
     kind: Literal["claude"] = "claude"
     span: Span | None = None
 
@@ -99,6 +102,7 @@ class Story:
     flying: list[InFlight] = field(default_factory=list["InFlight"])
     missing: str | None = None
     paid: Account | None = None  # None where the store does not know what its calls of the model cost
+    tried: Tried | None = None  # on which learned capability
 
     @property
     def tokens(self) -> int:
@@ -184,7 +188,8 @@ def _stored(db: Connection, workflow: str, blobs: Blobs | None) -> Story | None:
         for row in effects.of_run(db, workflow)
     }
     steps, paid = list(_steps(db, workflow, records, blobs)), accounts.of_run(db, workflow)
-    return Story(run, run.status, steps, asked, verdicts.of_run(db, workflow), paid=paid)
+    tried = trials.of_run(db, workflow)
+    return Story(run, run.status, steps, asked, verdicts.of_run(db, workflow), paid=paid, tried=tried)
 
 
 def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs: Blobs | None) -> Iterator[Step]:
@@ -194,7 +199,7 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
         match row["role"]:
             case "assistant":
                 standing = transcript.standing(db, workflow, seq)
-                yield _claude(seq, row, standing[1] if standing else {})
+                yield _claude(seq, row, standing[1] if standing else {}, trials.of_run(db, workflow))
                 for number, block in enumerate(calls_made(row), seq + 1):
                     open_call: JsonObject = {"input": block["input"], "ok": None, "result": None}
                     done = next(made) if number in rows else open_call
@@ -206,10 +211,11 @@ def _steps(db: Connection, workflow: str, records: dict[int, EffectTold], blobs:
                 pass  # a result: told with its call
 
 
-def _claude(seq: int, row: JsonObject, meta: JsonObject) -> Claude:
+def _claude(seq: int, row: JsonObject, meta: JsonObject, tried: Tried | None) -> Claude:
+    by = tried.capability if tried and meta.get("tier") == "capability" else ""
     usage = Usage.model_validate(meta.get("usage", {}))
     text, cost, stop = answer_text(row["content"]), meta.get("cost", 0), meta.get("stop", "")
-    other = meta.get("model", ""), meta.get("tier", "")
+    other = meta.get("model", ""), meta.get("tier", ""), by, meta.get("left", "")
     return Claude(seq, text, usage.total, usage.cache_hits, cost, stop, row.get("served"), *other)
 
 
@@ -226,6 +232,7 @@ def as_document(story: Story, url: str) -> JsonObject:
         "cost_usd": dollars(story.cost),
         "cache_hits": story.paid and round(story.paid.cache_hits, 4),
         "saved_usd": story.paid and dollars(story.paid.saved),
+        "tried": story.tried and vars(story.tried),
         "steps": [_step_document(step) for step in story.steps],
         "requests": [_asked_document(asked) for asked in story.requests],
         "verdicts": [{"source": v.source, "good": v.good, "note": v.note, "at": v.at} for v in story.verdicts],

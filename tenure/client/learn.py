@@ -17,10 +17,11 @@ from tenure.errors import BadInput, NotFound, NotServed
 from tenure.learn.induction import Induced, Refused, induce
 from tenure.learn.reading import Mine, Mined
 from tenure.learn.recording import Recording
+from tenure.learn.rollout import ENDS
 from tenure.runtime import schedules
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings, trials
-from tenure.runtime.store.capabilities import ChangeRow, Kept, RolloutRow
+from tenure.runtime.store.capabilities import LOST, ChangeRow, Kept, RolloutRow
 from tenure.runtime.store.trials import Tried
 from tenure.runtime.temporal import WORKFLOW_TASK
 
@@ -109,7 +110,9 @@ class Learn:
 
         Raises NotFound where its rollout is over.
         """
-        kept = known.kept
+        kept, rollout = known.kept, known.rollout
+        if rollout is not None and rollout.stage in (*ENDS, LOST):
+            raise NotFound(f"the rollout of {kept.id} is over ({rollout.why}): nothing of it is in service")
         if what in NARROWS:
             told = f"{what.replace('_', ' ')} by {by}" + (f": {why}" if why else "")
             store = self.system.require_store()

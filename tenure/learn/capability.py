@@ -6,17 +6,15 @@ import ast
 import hashlib
 import json
 import re
-import textwrap
 from typing import Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tenure.errors import BadInput
-from tenure.learn.trigger import Captured, Trigger, match, names, shown
+from tenure.learn.trigger import Captured, Trigger, match, names
 from tenure.wire import Wire
 
 ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-WIDTH = 80  # columns
 
 
 class Capability(Wire):
@@ -94,29 +92,3 @@ def parse(text: str) -> Capability:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "as a whole"
         raise BadInput(f"this is no capability: {field}: {first['msg'].removeprefix('Value error, ')}") from error
-
-
-def as_text(capability: Capability) -> str:
-    """The capability for the person who decides on it: 80 columns, the changes first."""
-    told = capability
-    head = [f"{told.id}  version {told.version}", f"agent {told.agent} ({told.fingerprint})  digest {told.digest[:16]}"]
-    sections = [
-        ("Changes, in this order", _lines(told.changes) or ["  nothing: it only looks things up"]),
-        ("Answers requests like", _wrapped(shown(told.trigger.parts))),
-        ("Slots", [f"  {name}: {kind}" for name, kind in told.slots.items()]),
-        ("Checks before the first change", _lines(told.guards) or ["  none"]),
-        ("Program", [f"  {line}" for line in told.program.rstrip().splitlines()]),
-        ("Says at the end", _wrapped(told.answer or "no template: the model writes the answer")),
-        ("May call", _wrapped(", ".join(told.tools))),
-        (f"Learned from {len(told.provenance)} runs", _wrapped(", ".join(told.provenance))),
-        (f"Tried on {len(told.tests)} other runs", _wrapped(", ".join(told.tests) or "none yet")),
-    ]
-    return "\n".join([*head, *(line for title, lines in sections for line in ("", title, *lines))]) + "\n"
-
-
-def _lines(texts: list[str]) -> list[str]:
-    return [line for text in texts for line in _wrapped(text, first="  - ", rest="    ")]
-
-
-def _wrapped(text: str, *, first: str = "  ", rest: str = "  ") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

@@ -68,12 +68,13 @@ class Breach(_Event):
     """Something that must not happen, in run `run`; `wrote`: after the capability's first write.
 
     A `guard` that fails before it is a fall back, and is told either so or as Served, never twice. `fingerprint`: the agent is
-    another than the one it was learned from. `diverged`: the program did not do what its recording says.
+    another than the one it was learned from. `diverged`: the program did not do what its recording says. `changed`: the store holds
+    another program than the one that was tested.
     """
 
     kind: Literal["breach"] = "breach"
     run: str
-    what: Literal["unexpected_write", "guard", "fingerprint", "diverged"]
+    what: Literal["unexpected_write", "guard", "fingerprint", "diverged", "changed"]
     wrote: bool = False
 
 

@@ -8,7 +8,6 @@ rests on; everything else is refused with the reason.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -234,16 +233,10 @@ def _argument_names(plan: Plan, slots: dict[str, Part]) -> dict[str, str]:
     for call in calls:
         for argument, expression in call.arguments.items():
             slot, name = _becomes(argument, expression)
-            if slot in slots and slot not in found:
-                found[slot] = _unused(name, taken - {slot})
-                taken.add(found[slot])
+            if slot in slots and slot not in found and name not in taken - {slot}:  # else it keeps the name it has
+                found[slot] = name
+                taken.add(name)
     return found
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    if name not in taken:
-        return name
-    return next(numbered for at in itertools.count(2) if (numbered := f"{name}_{at}") not in taken)
 
 
 def _becomes(argument: str, expression: Expression) -> tuple[str, str]:

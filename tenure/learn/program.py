@@ -1,7 +1,8 @@
 """Programs: what a learned capability is made of, and what one step of it comes to.
 
 A program is text in the subset of Python that `subset.py` describes. Its inputs are variables, the agent's tools are functions
-called with keyword arguments, and the value of its last expression is the answer. It abstains by `assert` or any other exception.
+called with keyword arguments, and the value of its last expression is the answer; one that ends with a plain `None` knows no words,
+and Claude finds them. It abstains by `assert` or any other exception.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Called(Wire):
 
 
 class Finished(Wire):
-    """The program has come to its end."""
+    """The program has come to its end; `answer` is empty where it knows no words."""
 
     answer: str
 

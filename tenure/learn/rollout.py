@@ -53,6 +53,7 @@ BREACHES = {
     "guard": "a guard failed after its first write: what it did is in doubt",
     "fingerprint": "the agent is another than the one it was learned from",
     "diverged": "it did something else than its recording says",
+    "changed": "the store holds another program than the one that was tested",
 }
 
 
@@ -67,10 +68,11 @@ class Policy(Wire):
 
 
 class Request(Wire):
-    """What people are being asked."""
+    """What people are being asked, and on which evidence."""
 
     what: What
     number: int
+    why: str = ""
 
 
 class Rollout(Wire):
@@ -151,8 +153,10 @@ def _validated(state: Rollout, event: Validated, policy: Policy) -> Step:
     if event.wrong_writes:
         return _move(state, "rejected", f"{event.wrong_writes} wrong writes in validation: there must be none")
     if event.coverage < policy.coverage:
-        return _move(state, "rejected", f"it answered {event.coverage} of the held-out runs, not {policy.coverage}")
-    why = f"it answered {event.coverage} of the held-out runs, without a wrong write"
+        return _move(
+            state, "rejected", f"it answered {event.coverage:.0%} of the held-out runs, not {policy.coverage:.0%}"
+        )
+    why = f"it answered {event.coverage:.0%} of the held-out runs, without a wrong write"
     return _deployed(_move(state, "validated", why), why, policy)
 
 
@@ -214,7 +218,7 @@ def _served(state: Rollout, event: Served, policy: Policy) -> Step:
 def _breached(state: Rollout, event: Breach, policy: Policy) -> Step:
     if event.what == "guard" and not event.wrote:
         return _judged(_fell_back(state, policy), policy) if state.stage in LIVE else (state, [])
-    return _end(state, f"run {event.run}: {BREACHES[event.what]}")
+    return _end(state, f"run {event.run}: {BREACHES[event.what]}" if event.run else BREACHES[event.what])
 
 
 def _fell_back(state: Rollout, policy: Policy) -> Rollout:
@@ -307,7 +311,7 @@ def _move(state: Rollout, after: Stage, why: str) -> Step:
 def _ask(state: Rollout, what: What, why: str) -> Step:
     number = state.requests + 1
     asked = Asked(what=what, number=number, digest=state.digest, version=state.version, why=why)
-    return _with(state, asked=Request(what=what, number=number), requests=number), [asked]
+    return _with(state, asked=Request(what=what, number=number, why=why), requests=number), [asked]
 
 
 def _withdraw(state: Rollout, why: str) -> Step:
@@ -321,7 +325,7 @@ def _refuse(state: Rollout, why: str) -> Step:
 
 
 def _evidence(state: Rollout, policy: Policy) -> str:
-    return f"{state.tally.runs} runs, {state.tally.wrong} of them wrong, where {policy.error_rate} may be"
+    return f"{state.tally.runs} runs, {state.tally.wrong} of them wrong, where {policy.error_rate:%} may be"
 
 
 def _tolerated(policy: Policy) -> Decimal:

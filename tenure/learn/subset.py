@@ -64,6 +64,15 @@ def faults(program: str, tools: Collection[str] = (), inputs: Collection[str] = 
     return sorted(found, key=lambda problem: problem.line)
 
 
+def is_wordless(program: str) -> bool:
+    """Whether it says by its last line, `None`, that it knows no words for people: Claude writes the answer."""
+    tree = parsed(program)
+    last = tree.body[-1:] if isinstance(tree, ast.Module) else []
+    return any(
+        isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and one.value.value is None for one in last
+    )
+
+
 def parsed(program: str) -> ast.Module | Problem:
     """The program's tree, or what keeps it from having one."""
     try:

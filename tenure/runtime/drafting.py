@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 
 from tenure.learn import written
-from tenure.learn.capability import as_text
+from tenure.learn.card import described
 from tenure.learn.recording import Recording
 from tenure.learn.stubs import stubs_of
 from tenure.learn.trigger import Trigger
@@ -79,7 +79,7 @@ async def judge(
     program = written.plain(written.program_in(draft.text, draft.stop))
     effects = {tool.name: str(tool.effect) for tool in agent.tools}
     made = written.proposed(program, trigger, written.tools_of(effects), kind, shown, draft.model)
-    if (long := len(as_text(made.capability))) > written.CARD_LONGEST:
+    if (long := len(described(made.capability).model_dump_json())) > written.CARD_LONGEST:
         told = f"with all that people are shown of it, it has {long:,} characters, and a card holds {written.CARD_LONGEST:,}"
         raise Unusable(f"the program is too long: {told}. Write a shorter one")
     if problems := await validating.objections(sandbox, agent, made, shown):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import ValidationError
 
 from tenure.learn.canary import in_canary
 from tenure.learn.capability import Capability
@@ -41,7 +42,8 @@ def choose(db: Connection, agent: AgentSpec, asked: Asked) -> Learned | None:
     if len(fitting) != 1:
         return None
     (row, kept), key = fitting[0], request.user or asked.workflow
-    tried = trials.try_on(db, Tried(asked.workflow, *who, row.id, row.version, _mode(row, key), asked.at))
+    mode = _mode(agent, row, key)
+    tried = trials.try_on(db, Tried(asked.workflow, *who, row.id, row.version, mode, asked.at))
     if tried.mode == "shadow" or (tried.capability, tried.version) != (row.id, row.version):
         return None
     return Learned(id=row.id, version=row.version, digest=kept.digest, saved=accounts.usual(db, *who))
@@ -92,11 +94,13 @@ def standing(
     row, kept = capabilities.rollout(db, who, learned.id), capabilities.get(db, who, learned.id, learned.version)
     if row is None or kept is None or row.version != learned.version or row.serving not in ("canary", "all"):
         return "it was rolled back or paused meanwhile"
-    found = Capability.model_validate_json(kept.body)
-    if not learned.digest == found.digest == row.digest:
+    found = _read(kept)
+    if found is None or not learned.digest == found.digest == row.digest:
         return "it is not what was approved"
     if found.fingerprint != run.fingerprint or agent.learning is None:
         return "the agent was rebuilt meanwhile"
+    if _mode(agent, row, run.user or run.workflow) == "shadow":
+        return "it serves others, as a canary"
     signed = agent.learning.capabilities.require_approval
     return (deploying.refusal(db, root, row) if signed else "") or found
 
@@ -163,15 +167,28 @@ def _is_success(run: RunRow) -> bool:
 
 
 def _knows(kept: Kept, message: str) -> bool:
-    return Capability.model_validate_json(kept.body).inputs(message) is not None
+    found = _read(kept)
+    return found is not None and found.inputs(message) is not None
 
 
-def _mode(row: RolloutRow, key: str) -> Mode:
-    """In which way a run is tried; the same for the same user, as long as the share does not shrink."""
+def _read(kept: Kept) -> Capability | None:
+    """The capability; None where somebody has written something else there."""
+    try:
+        return Capability.model_validate_json(kept.body)
+    except ValidationError:
+        return None
+
+
+def _mode(agent: AgentSpec, row: RolloutRow, key: str) -> Mode:
+    """In which way a run is tried; the same for the same user, as long as the share does not shrink.
+
+    How large the share is, is not for the store to say: people have signed for no more than what the agent declares.
+    """
+    percent = min(row.percent, agent.learning.deployment.rollout_percentage) if agent.learning else 0
     match row.serving:
         case "all":
             return "all"
-        case "canary" if in_canary(key, f"{row.tenant}:{row.agent}:{row.id}", row.percent):
+        case "canary" if in_canary(key, f"{row.tenant}:{row.agent}:{row.id}", percent):
             return "canary"
         case _:
             return "shadow"

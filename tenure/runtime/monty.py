@@ -35,7 +35,7 @@ from tenure.learn.program import (
     StopKind,
     Stopped,
 )
-from tenure.learn.subset import faults
+from tenure.learn.subset import faults, is_wordless
 from tenure.runtime import monty_check
 from tenure.runtime.monty_values import fault_of_arguments, shortened, told_alike
 from tenure.schema import result_schema
@@ -278,6 +278,8 @@ class _Replay:
         """The answer, if it is one."""
         if self.done < len(self.journal):
             return self.diverged("is at its end")
+        if output is None and is_wordless(self.program):
+            return Finished(answer="")
         if not isinstance(output, str):
             told = f"its last expression is {type(output).__name__}, not text: end it with the answer's text"
             return Stopped(kind="refused", message=told)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.learn.program import Problem, Signatures, Slots
 from tenure.learn.stubs import stubs_of
-from tenure.learn.subset import parsed
+from tenure.learn.subset import is_wordless, parsed
 from tenure.runtime.monty_values import shortened
 from tenure.wire import JsonObject
 
@@ -62,7 +62,7 @@ def _answering_text(program: str) -> str:
     """The same lines, the last expression assigned to a variable of type `str`."""
     tree = parsed(program)
     last = tree.body[-1] if isinstance(tree, ast.Module) else None
-    if not isinstance(last, ast.Expr):
+    if not isinstance(last, ast.Expr) or is_wordless(program):
         return program
     lines = program.encode().split(b"\n")
     end = (last.end_lineno or last.lineno) - 1

@@ -13,12 +13,14 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    WorkflowExecutionStatus,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
 from tenure.learn.reading import Mine
+from tenure.learn.rollout import ENDS
 from tenure.runtime.store import Store, capabilities
-from tenure.runtime.store.capabilities import RolloutRow
+from tenure.runtime.store.capabilities import LOST, RolloutRow
 from tenure.runtime.temporal import WORKFLOW_TASK
 
 EVERY = timedelta(hours=1)
@@ -53,6 +55,28 @@ async def nudge(client: Client, store: Store, row: RolloutRow) -> None:
     try:
         await client.get_workflow_handle(f"{row.tenant}:capability:{row.agent}:{row.id}").signal("nudge")
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND and row.serving != "no":
-            why = "its rollout was ended from outside: `tenure learn mine` lets it set out anew"
-            await store.transact(lambda db: capabilities.lose(db, row, why))
+        if error.status is RPCStatusCode.NOT_FOUND:
+            await _lose(store, row)
+
+
+async def watch(client: Client, store: Store, tenant: str, agent: str) -> None:
+    """Rollouts that somebody has ended from outside serve no more, and may set out anew."""
+    for row in await store.read(lambda db: capabilities.rollouts(db, tenant, agent)):
+        if row.stage not in (*ENDS, LOST) and not await _lives(client, row):
+            await _lose(store, row)
+
+
+async def _lives(client: Client, row: RolloutRow) -> bool:
+    try:
+        told = await client.get_workflow_handle(f"{row.tenant}:capability:{row.agent}:{row.id}").describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return told.status is WorkflowExecutionStatus.RUNNING
+
+
+async def _lose(store: Store, row: RolloutRow) -> None:
+    why = "its rollout was ended from outside: `tenure learn mine` lets it set out anew"
+    if row.stage not in (*ENDS, LOST):
+        await store.transact(lambda db: capabilities.lose(db, row, why))

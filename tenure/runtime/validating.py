@@ -14,12 +14,13 @@ import asyncio
 from collections.abc import Sequence
 
 from tenure.learn import wording
-from tenure.learn.capability import Capability, as_text
+from tenure.learn.capability import Capability
+from tenure.learn.card import Card, described
 from tenure.learn.induction import Induced, induce
 from tenure.learn.recording import Recording
 from tenure.learn.report import Case, Report
 from tenure.learn.trigger import Choice, Part, Repeated, Trigger, names
-from tenure.learn.written import CARD_LONGEST, Proposal, Written, names_in
+from tenure.learn.written import Proposal, Written, names_in
 from tenure.runtime.monty import Sandbox
 from tenure.runtime.replaying import Replayed, replay
 from tenure.spec import AgentSpec
@@ -27,6 +28,7 @@ from tenure.wire import JsonObject
 
 FOLDS = 5
 EXAMPLES = 5  # requests on the card
+EXAMPLE_LONGEST = 400  # characters of each
 
 
 async def validate(sandbox: Sandbox, agent: AgentSpec, proposal: Proposal, recordings: Sequence[Recording]) -> Report:
@@ -111,18 +113,17 @@ def shapes(trigger: Trigger) -> dict[str, JsonObject]:
     return {name: _schema(part) for name, part in names(trigger.parts).items()}
 
 
-def card(proposal: Proposal, report: Report, recordings: Sequence[Recording]) -> JsonObject:
-    """What people are shown when they are asked, and sign: the program, what it was learned from, and how it did."""
+def card(proposal: Proposal, report: Report, recordings: Sequence[Recording]) -> Card:
+    """What people are shown when they are asked."""
     asked = [one.request for one in recordings if one.run in proposal.runs][:EXAMPLES]
-    written = {"written_by": f"{proposal.model}, not induced"} if isinstance(proposal, Written) else {}
-    return {
-        **written,
-        "program": as_text(proposal.capability)[:CARD_LONGEST],
-        "examples": [text[:400] for text in asked],
-        "report": report.lines(),
-        "notes": proposal.notes,
-        "report_digest": report.digest,
-    }
+    return Card(
+        **described(proposal.capability).model_dump(),
+        written_by=proposal.model if isinstance(proposal, Written) else "",
+        examples=[text[:EXAMPLE_LONGEST] for text in asked],
+        report=report.lines(),
+        notes=proposal.notes,
+        report_digest=report.digest,
+    )
 
 
 def _schema(part: Part) -> JsonObject:

@@ -25,7 +25,8 @@ from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, embedded
 from tenure.testing.messages_api import turn_of
 from tenure.testing.scripted_claude import Reply, overloaded, pause, refusal, slow, text, tool_use
-from tests.golden import trusted
+from tests.golden import learned, trusted
+from tests.tickets import claude as closing
 from tests.waiting import eventually, one_pending
 
 FOLDER = Path(__file__).parent / "histories"
@@ -102,6 +103,7 @@ THRIFTY = Agent(name="keeper", tools=[price, mail, note_down], rate_limits={"mai
 SHARING = Agent(name="keeper", tools=[rate, note_down])
 FITTED = Agent(name="keeper", tools=[look], context_window=2_000)
 TRUST = ("gated", "halted", "ledger-raised", "ledger-fallen")
+LEARNED = ("learned", "learned-left", "rollout", "mined")
 PAYING = Agent(name="keeper", tools=[look], optimization={"budget": {"daily": 0.05, "onExhausted": "pause"}})
 KNOWING, AUDITED = (
     Agent(name="keeper", optimization={"enable_cache": True, "admit": "answered", "audit": share}) for share in (0, 1)
@@ -117,6 +119,7 @@ AGENTS = {
     "shared": SHARING,
     "fitted": FITTED,
     **dict.fromkeys(TRUST, trusted.TRUSTED),
+    **dict.fromkeys(LEARNED, learned.LEARNER),
 }
 SHORT = ("continued", "ledger-fallen")  # shapes that continue as new, which other histories are too short for
 Play = Callable[[Embedded], Awaitable[RunHandle | WorkflowHandle[Any, Any]]]
@@ -282,6 +285,10 @@ SHAPES: dict[str, tuple[Any, Play]] = {  # Any: every script that ScriptedClaude
     "lifted": ([tool_use("look", what="a"), text("done")], _lifted),
     "known": ([text("today")], _known),
     "audited": (lambda body: text("different" if "Two answers" in str(body) else f"at {time.time_ns() % 99}"), _known),
+    "learned": (closing, learned.served),
+    "learned-left": (closing, learned.left),
+    "rollout": (closing, learned.rolled_out),
+    "mined": (closing, learned.mined),
     "ledger-raised": (lambda body: text("done"), trusted.raised),
     "ledger-fallen": (lambda body: text("done"), trusted.fallen),
 }

@@ -39,6 +39,7 @@ AGENT = {
     ),
     "trust": ("test_trust", "test_what_needs_a_higher_level_waits_for_people_who_read_which"),
     "optimization": ("test_budget", "test_what_is_left_bounds_the_length_of_the_answer_and_then_the_run_stops"),
+    "learning": ("test_learning", "test_ten_similar_requests_become_a_capability_that_serves_everybody"),
     "until": ("test_run", "test_until_is_asked_before_every_model_call"),
     "on_iteration": ("test_hooks", "test_on_iteration_hears_of_every_iteration_with_its_calls"),
     "on_tool_call": ("test_hooks", "test_on_tool_call_may_change_the_input_and_claude_is_told"),

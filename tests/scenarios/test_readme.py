@@ -12,7 +12,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 def test_the_readme_s_python_runs_as_it_stands(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     script = tmp_path / "my_agents.py"
     script.write_text("\n\n".join(blocks))
     ended = subprocess.run(

@@ -63,7 +63,7 @@ async def test_what_claude_has_written_is_tested_on_runs_it_has_not_seen_and_wai
         assert sum(request(number) in told for number in range(100, 100 + RUNS)) == HALF
 
         card = (await approve(system)).payload
-        assert card["written_by"] == "claude-sonnet-5-5, not induced"
+        assert card["written_by"] == "claude-sonnet-5-5"
         assert (
             card["notes"][1] == f"claude-sonnet-5-5 was shown {HALF} of {RUNS} runs; it is tested on the other {HALF}"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tenure.errors import BadInput
-from tenure.learn.capability import Capability, as_text, parse
+from tenure.learn.capability import Capability, parse
 from tenure.learn.induction import Induced, induce
 from tests.unit import taught
 
@@ -28,18 +28,6 @@ def test_it_survives_its_json_exactly(runs: list[Any]) -> None:
     assert again == told
     assert again.digest == told.digest
     assert again.model_dump_json() == told.model_dump_json()
-
-
-@pytest.mark.parametrize("runs", CASES)
-def test_a_tired_operator_can_read_it_on_80_columns(runs: list[Any]) -> None:
-    told = capability(runs)
-    text = as_text(told)
-    program = set(told.program.splitlines())
-    assert all(len(line) <= 80 for line in text.splitlines() if line[2:] not in program)
-    for section in ("Changes, in this order", "Checks before the first change", "Program", "Answers requests like"):
-        assert section in text
-    assert all(guard in " ".join(text.split()) for guard in told.guards)
-    assert text.index("Changes") < text.index("Program")
 
 
 def test_whatever_differs_in_it_the_digest_does() -> None:

@@ -99,28 +99,28 @@ def test_trials_are_numbered_and_said_once(db: Connection) -> None:
 
 def test_a_rollout_with_something_to_read_is_told_by_one_worker_and_not_too_often(db: Connection) -> None:
     capabilities.keep(db, ROW, "")
-    assert capabilities.take_due(db, "desk", "one", 100_000) == []
+    assert capabilities.take_due(db, {"desk": "one"}, 100_000) == []
     trials.try_on(db, TRIED)
     trials.add(db, TRIED, "finished", "", 40)
-    assert capabilities.take_due(db, "desk", "one", 100_000) == [ROW]
-    assert capabilities.take_due(db, "desk", "one", 100_001) == []
-    assert capabilities.take_due(db, "desk", "one", 100_000 + capabilities.TOLD_MS) == [ROW]
+    assert capabilities.take_due(db, {"desk": "one"}, 100_000) == [ROW]
+    assert capabilities.take_due(db, {"desk": "one"}, 100_001) == []
+    assert capabilities.take_due(db, {"desk": "one"}, 100_000 + capabilities.TOLD_MS) == [ROW]
     capabilities.keep(db, replace(ROW, number=4, read_to=9), "")
-    assert capabilities.take_due(db, "desk", "one", 200_000) == []
+    assert capabilities.take_due(db, {"desk": "one"}, 200_000) == []
 
 
 def test_a_rollout_for_another_build_than_is_served_is_told(db: Connection) -> None:
     capabilities.add(db, KEPT)
     capabilities.keep(db, ROW, "")
-    assert capabilities.take_due(db, "desk", "one", 100_000) == []
-    assert capabilities.take_due(db, "desk", "two", 100_000) == [ROW]
+    assert capabilities.take_due(db, {"desk": "one"}, 100_000) == []
+    assert capabilities.take_due(db, {"desk": "two"}, 100_000) == [ROW]
 
 
 def test_a_rollout_that_is_over_is_told_nothing(db: Connection) -> None:
     trials.try_on(db, TRIED)
     trials.add(db, TRIED, "bad", "", 40)
     capabilities.keep(db, replace(ROW, stage="rolled_back", serving="no"), "")
-    assert capabilities.take_due(db, "desk", "one", 100_000) == []
+    assert capabilities.take_due(db, {"desk": "one"}, 100_000) == []
 
 
 def test_what_claude_was_asked_to_write_is_kept_as_it_was_begun_and_ends_once(db: Connection) -> None:

@@ -6,9 +6,10 @@ and what anybody may set to no.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tenure.runtime.store.connection import Connection
+from tenure.runtime.store.connection import Connection, Row
 
 DDL = (
     """CREATE TABLE capabilities (
@@ -26,7 +27,8 @@ DDL = (
         version INTEGER NOT NULL, stage TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL, number INTEGER NOT NULL,
         at INTEGER NOT NULL, UNIQUE (tenant, agent, capability, version, number))""",
 )
-OVER = ("rejected", "rolled_back", "retired", "lost")  # stages in which nobody listens
+LOST = "lost"  # the stage of a rollout that nobody watches over
+OVER = ("rejected", "rolled_back", "retired", LOST)  # stages in which nobody listens
 TOLD_MS = 5_000  # a rollout is told at most this often that there is something to read
 _COLUMNS = (
     "tenant, agent, id, version, digest, stage, serving, percent, why, body, number, read_to, at, deployed, promoted"
@@ -153,8 +155,10 @@ def keep(db: Connection, row: RolloutRow, by: str) -> bool:
             row.number, row.read_to, row.at, row.deployed, row.promoted,
         ),
     )  # fmt: skip
-    if before is None or (before.version, before.stage, before.serving) != (row.version, row.stage, row.serving):
-        _tell(db, row, by)
+    if before is None or (before.version, before.stage) != (row.version, row.stage):
+        _tell(db, row, row.why, by)
+    elif (before.serving, before.why) != (row.serving, row.why):
+        _tell(db, row, f"paused: {row.why}" if row.serving == "no" else "resumed", by)
     return True
 
 
@@ -202,25 +206,29 @@ def lose(db: Connection, of: RolloutRow, why: str) -> None:
     )
 
 
-def take_due(db: Connection, agent: str, fingerprint: str, at: int) -> list[RolloutRow]:
-    """Rollouts of an agent that have something to hear and were not told of lately; each is told by one worker.
+def take_due(db: Connection, agents: Mapping[str, str], at: int) -> list[RolloutRow]:
+    """Rollouts of these agents (fingerprints by name) that something is to be told, and that were not told lately.
 
-    They have trials that they have not read; or the agent, which is served under this fingerprint, is another than they are for.
+    They have trials that they have not read, or their agent was rebuilt. Each is told by one worker.
     """
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM rollouts r WHERE agent = ? AND told_at <= ? AND stage NOT IN {OVER} AND (read_to <"
-        " (SELECT max(seq) FROM trials t WHERE t.tenant = r.tenant AND t.agent = r.agent AND t.capability = r.id"
-        " AND t.version = r.version) OR (serving <> 'no' AND (SELECT fingerprint FROM capabilities c WHERE c.tenant = r.tenant"
-        " AND c.agent = r.agent AND c.id = r.id AND c.version = r.version) <> ?))",
-        (agent, at - TOLD_MS, fingerprint),
-    ).fetchall()
-    found = [RolloutRow(**row) for row in rows]
+    found = [RolloutRow(**row) for agent, fingerprint in agents.items() for row in _due(db, agent, fingerprint, at)]
     for one in found:
         db.execute(
             "UPDATE rollouts SET told_at = ? WHERE tenant = ? AND agent = ? AND id = ?",
             (at, one.tenant, one.agent, one.id),
         )
     return found
+
+
+def _due(db: Connection, agent: str, fingerprint: str, at: int) -> list[Row]:
+    return db.execute(
+        f"SELECT {_COLUMNS} FROM rollouts r WHERE agent = ? AND told_at <= ? AND stage NOT IN {OVER} AND (read_to < "
+        " (SELECT max(seq) FROM trials t WHERE t.tenant = r.tenant AND t.agent = r.agent AND t.capability = r.id"
+        " AND t.version = r.version)"
+        " OR (stage IN ('validated', 'shadow', 'canary', 'promoted') AND EXISTS (SELECT 1 FROM capabilities c"
+        " WHERE c.tenant = r.tenant AND c.agent = r.agent AND c.id = r.id AND c.version = r.version AND c.fingerprint <> ?)))",
+        (agent, at - TOLD_MS, fingerprint),
+    ).fetchall()
 
 
 def changes(db: Connection, who: tuple[str, str], id: str) -> list[ChangeRow]:
@@ -232,9 +240,9 @@ def changes(db: Connection, who: tuple[str, str], id: str) -> list[ChangeRow]:
     return [ChangeRow(*row) for row in rows]
 
 
-def _tell(db: Connection, row: RolloutRow, by: str) -> None:
+def _tell(db: Connection, row: RolloutRow, why: str, by: str) -> None:
     db.execute(
         "INSERT INTO rollout_changes (tenant, agent, capability, version, stage, why, by, number, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (row.tenant, row.agent, row.id, row.version, row.stage, row.why, by, row.number, row.at),
+        (row.tenant, row.agent, row.id, row.version, row.stage, why, by, row.number, row.at),
     )
