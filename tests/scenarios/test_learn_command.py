@@ -34,7 +34,7 @@ async def test_an_operator_finds_reads_approves_pauses_and_takes_back_what_was_l
             "what      deploy close_ticket version 1: it then looks on at the runs",
             "changes   close_ticket",
             "ticket / status is open",
-            "“Please close ticket T-1000 as a duplicate of T-6000.”",
+            "“Please close ticket T-100",  # five of the six
             "tested    6 of 6 runs that it was not learned from: the same changes",
             "close_ticket(duplicate_of=duplicate_of, ticket=ticket_id)",
             f"tenure approve {asked.id}",
