@@ -15,7 +15,6 @@ from temporalio.common import WorkflowIDReusePolicy
 
 from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now
-from tenure.errors import Unavailable
 from tenure.learn.config import Learning
 from tenure.learn.induction import Refused, induce
 from tenure.learn.reading import Found, Mine, Mined, Set
@@ -43,9 +42,7 @@ class Mining:
     async def mine(self, ask: Mine) -> Mined:
         """What was found in the runs of each tenant, one tenant's apart from the others'; what is new is kept."""
         with pulse():
-            agent = self.to.registry.agents.get(ask.agent)
-            if agent is None:
-                raise Unavailable(f"this worker does not serve {ask.agent}: waiting for one that does")
+            agent = self.to.agent(ask.agent)
             learning = agent.learning or Learning()
             since = now() - learning.patterns.time_window * 1000
             known = await self.to.store.read(lambda db: recordings.tenants(db, agent.name, since))

@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from tenure.activities.recall import Recall
-from tenure.errors import Refused
+from tenure.errors import Refused, Unavailable
 from tenure.runtime import judging
 from tenure.runtime.answers import Answers
 from tenure.runtime.blobs import Blobs
@@ -21,6 +21,7 @@ from tenure.runtime.prices import Prices
 from tenure.runtime.registry import Registry
 from tenure.runtime.store import Store
 from tenure.runtime.webhook import Webhook
+from tenure.spec import AgentSpec
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Resources:
     recall: Recall = field(default_factory=Recall)
     sandbox: Sandbox = field(default_factory=Sandbox)
     answers: Answers = field(default_factory=Answers)
+
+    def agent(self, name: str) -> AgentSpec:
+        """The agent as this worker serves it, for work that belongs to no run. Raises Unavailable: another worker may serve it."""
+        found = self.registry.agents.get(name)
+        if found is None:
+            raise Unavailable(f"this worker does not serve {name}: waiting for one that does")
+        return found
 
     async def nudge(self, who: tuple[str, str], task_queue: str) -> None:
         """Tell the ledger of `who` (tenant, agent) that something is known of a run; from within an activity."""

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now, refuse
-from tenure.errors import AnswerRefused, NotFound, Unavailable
+from tenure.errors import AnswerRefused, NotFound
 from tenure.learn.capability import Capability
 from tenure.learn.events import Breach, Compared, Served
 from tenure.learn.reading import MORE, KeepRollout, ReadTrials, Tested, Trials, Which
@@ -38,7 +38,7 @@ class Rolling:
     async def test_capability(self, of: Which) -> Tested:
         """Test it on recordings that it was not learned from, and keep the report. Refuses one that the store does not hold."""
         with pulse():
-            agent, kept = self._agent(of), await self._kept(of)
+            agent, kept = self.to.agent(of.agent), await self._kept(of)
             proposal = proposal_of(kept.proposal)
             read = await self.to.store.read(
                 lambda db: recordings.verified(db, (of.tenant, of.agent), kept.fingerprint, 0, MOST)
@@ -58,7 +58,7 @@ class Rolling:
     async def read_trials(self, ask: ReadTrials) -> Trials:
         """What came of the runs that it was tried on; those that it looked on at are compared now."""
         with pulse():
-            agent, kept = self._agent(ask.of), await self._kept(ask.of)
+            agent, kept = self.to.agent(ask.of.agent), await self._kept(ask.of)
             who = ask.of.tenant, ask.of.agent
             found = await self.to.store.read(
                 lambda db: trials.after(db, who, ask.of.capability, ask.of.version, ask.after, MORE)
@@ -123,12 +123,6 @@ class Rolling:
         said = await self.to.store.read(lambda db: trials.kinds(db, trial.workflow))
         counts_otherwise = said & {"left", "failed", "in_doubt", "breach", "bad"}
         return None if counts_otherwise else Served(**told, kind="served", outcome="failed" if trial.note else "ok")
-
-    def _agent(self, of: Which) -> AgentSpec:
-        agent = self.to.registry.agents.get(of.agent)
-        if agent is None:
-            raise Unavailable(f"this worker does not serve {of.agent}: waiting for one that does")
-        return agent
 
     async def _kept(self, of: Which) -> Kept:
         kept = await self.to.store.read(

@@ -17,7 +17,6 @@ from tenure.activities import calling, mining
 from tenure.activities.paying import Exhausted, NoRun, Payer
 from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now
-from tenure.errors import Unavailable
 from tenure.learn import briefing
 from tenure.learn.reading import Found, Write
 from tenure.learn.recording import Recording
@@ -73,9 +72,7 @@ class Drafting:
     async def write_capability(self, ask: Write) -> Found:
         """A new capability, or why there is none."""
         with pulse():
-            agent = self.to.registry.agents.get(ask.agent)
-            if agent is None:
-                raise Unavailable(f"this worker does not serve {ask.agent}: waiting for one that does")
+            agent = self.to.agent(ask.agent)
             try:
                 task = await self._task(ask, agent)
             except Over as over:

@@ -50,7 +50,11 @@ class Answers:
             return None
         try:
             router = await asyncio.to_thread(self._load, blobs, row.blob)
-        except (ConfigError, NotFound, StoreUnavailable):  # what is not installed, or lost, is told by `tenure doctor`
+        except (
+            ConfigError,
+            NotFound,
+            StoreUnavailable,
+        ):  # Claude answers; what is not installed, the worker says at its start
             return None
         routed = await asyncio.to_thread(router.route, request.message)
         return row.answers.get(routed.label) if isinstance(routed, Routed) else None

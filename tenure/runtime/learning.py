@@ -18,6 +18,7 @@ from tenure.learn.pseudonyms import conceal
 from tenure.learn.recording import Recording, Step
 from tenure.run import STATUS_OF, Status, StopReason
 from tenure.runtime import deploying
+from tenure.runtime.answers import is_plain
 from tenure.runtime.caching import Asked
 from tenure.runtime.store import Connection, accounts, capabilities, charges, recordings, transcript, trials
 from tenure.runtime.store.capabilities import Kept, RolloutRow
@@ -57,7 +58,7 @@ def finished(db: Connection, run: RunRow, agent: AgentSpec | None, at: int) -> N
     by_claude = tried is None or tried.mode == "shadow"
     if (recording := _recording(db, run, agent)) is not None:
         teaches = by_claude and _is_success(run) and all(step.ok for step in recording.steps)
-        plain = not run.role and {**agent.state, **run.initial_state} == agent.state
+        plain = not run.role and is_plain(agent, run.initial_state)
         recordings.put(db, run.tenant, recording, teaches=teaches, plain=plain)
     if tried is not None and run.stop_reason != StopReason.CANCELLED:
         trials.add(db, tried, "finished", "" if _is_success(run) else run.stop_reason or "", at)
