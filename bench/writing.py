@@ -3,8 +3,7 @@
 `python -m bench.writing [--data FOLDER]`; one minute or two. The 500 recorded tasks become recordings of an agent in an embedded
 Tenure, which is mined: induction first, then Claude, played by a stand-in whose programs are OURS (`bench/writing_programs.py`),
 as a competent model would write them, and two that are subtly wrong: the figures are about the gate, not about what Claude can do.
-They are mined as they were recorded, and with each item of a request in double quotes (ours too), which the triggers can read. The
-exit code is 1 when a right program does not reach people with a coverage of 0.9 and no wrong write, when a wrong one does, when
+The exit code is 1 when a right program does not reach people with a coverage of 0.9 and no wrong write, when a wrong one does, when
 anything is done for a request of another kind, or for an altered one (a "not" at any place, another demand behind or before it).
 """
 
@@ -40,9 +39,8 @@ from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import Turn, refusal, text
 
 FAMILIES = {"exchange_delivered_order_items": "exchange", "modify_pending_order_items": "modify"}
-PROGRAMS = {"recorded": GOOD, "good": GOOD, "careless": CARELESS, "eager": EAGER}  # by tenant
+PROGRAMS = {"good": GOOD, "careless": CARELESS, "eager": EAGER}  # by tenant
 PERSON = re.compile(r"name is (\w+) (\w+) and your (?:email is (\S+@\S+?)\.? |zip code is (\d+))")
-ITEM = re.compile(r"[A-Z][\w-]*(?: [A-Z][\w-]*)* \{[^{}\"]*\} to \{[^{}\"]*\}")
 ENDED = ("validated", "rejected")
 COVERAGE = 0.9
 ALTERED = 15  # requests of each family that are altered
@@ -102,11 +100,6 @@ def recording(task: Task, base: BackOffice) -> Recording:
     )  # fmt: skip
 
 
-def quoted(request: str) -> str:
-    """Each item with its options, and what they become, in double quotes."""
-    return ITEM.sub(lambda found: f'"{found.group()}"', request)
-
-
 # ---------------------------------------------------------------------------------------------------------- the stand-in
 
 
@@ -129,8 +122,7 @@ class Stand:
 
 def told_to(tenant: str, run: Recording, at: int, fingerprint: str) -> Recording:
     """The recording as one of that tenant's, whose answers end with whose desk it is."""
-    request = run.request if tenant == "recorded" else quoted(run.request)
-    more = {"run": f"{tenant}:run:retail:{run.run}", "request": request, "answer": f"{run.answer} The desk {tenant}."}
+    more = {"run": f"{tenant}:run:retail:{run.run}", "answer": f"{run.answer} The desk {tenant}."}
     return run.model_copy(update={**more, "fingerprint": fingerprint, "at": at + run.at})
 
 
@@ -239,7 +231,7 @@ def main() -> None:
     emit({
         "bench": "writing",
         "programs": "ours, played by a stand-in for Claude",
-        "work": f"{len(tasks)} recorded tasks, mined once as recorded and three times with items in double quotes",
+        "work": f"{len(tasks)} recorded tasks, mined as recorded, once for each program",
         **figures,
         "holds": holds(figures),
     })  # fmt: skip

@@ -10,13 +10,13 @@ over aligned strings is that of Gulwani (FlashFill, POPL 2011).
 from __future__ import annotations
 
 import functools
-import keyword
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from tenure.learn.slots import MARKS, Token, mark
-from tenure.learn.trigger import Choice, Either, Part, Phrase, Repeated, Style, Typed, Word, styled
+from tenure.learn.stubs import is_callable
+from tenure.learn.trigger import Choice, Either, Part, Phrase, Repeated, Row, Style, Typed, Word, styled
 
 Tokens: TypeAlias = Sequence[Token]
 
@@ -196,7 +196,7 @@ def _list(column: Column) -> list[Part] | None:
 
 
 def _items(tokens: Tokens, sign: str) -> tuple[list[list[Token]], bool] | None:
-    """The items between the signs, and whether one stands after the last; None where that is no list of words or of values."""
+    """The items between the signs, and whether one stands after the last; None where one item is empty."""
     items: list[list[Token]] = [[]]
     for token in tokens:
         if token.text == sign:
@@ -205,23 +205,32 @@ def _items(tokens: Tokens, sign: str) -> tuple[list[list[Token]], bool] | None:
             items[-1].append(token)
     closed = not items[-1]
     items = items[:-1] if closed else items
-    fine = items and all(item and (_is_words(item) or (len(item) == 1 and item[0].is_typed)) for item in items)
-    return (items, closed) if fine else None
-
-
-def _is_words(item: Tokens) -> bool:
-    return len(item) <= LONGEST_ITEM and all(token.kind == "word" for token in item)
+    return (items, closed) if items and all(items) else None
 
 
 def _repeated(rows: Sequence[tuple[list[list[Token]], bool]], sign: str) -> list[Part] | None:
     items = [item for row, _ in rows for item in row]
-    kinds = {item[0].kind if item[0].kind == "word" else item[0].key for item in items}
-    if len(kinds) > 1:
+    item = _item(items)
+    if item is None:
         return None
-    item = _words(items) if kinds == {"word"} else _typed([item[0] for item in items])
     sizes, ends = [len(row) for row, _ in rows], {closed for _, closed in rows}
     closed = ends.pop() if len(ends) == 1 else None
     return [Repeated(name="?", sign=sign, item=item, low=1, high=2 * max(sizes), closed=closed)]
+
+
+def _item(items: Sequence[Tokens]) -> Phrase | Typed | Row | None:
+    """What all items have in common: words, a value, or a row of such and of constant words."""
+    if all(token.kind == "word" for item in items for token in item):
+        return _words(items) if max(map(len, items)) <= LONGEST_ITEM else None
+    parts = _aligned([list(item) for item in items])
+    if parts is None:
+        return None
+    told = [part for part in parts if isinstance(part, Word | Typed | Choice | Phrase)]
+    if len(told) < len(parts):
+        return None
+    if len(told) == 1 and isinstance(told[0], Typed):
+        return told[0]
+    return Row(parts=[part if isinstance(part, Word) else part.model_copy(update={"name": ""}) for part in told])
 
 
 def _ways(column: Column) -> list[Part] | None:
@@ -259,7 +268,7 @@ def _name(part: Part, cue: str, taken: Counter[str]) -> str:
         name += "_list"
     elif isinstance(part, Typed) and not name.endswith(part.type):
         name += {"identifier": "_id", "number": "_number", "money": "_amount", "email": "_email"}.get(part.type, "")
-    if keyword.iskeyword(name):
+    if not is_callable(name):
         name += "_"
     taken[name] += 1
     return name if taken[name] == 1 else f"{name}_{taken[name]}"

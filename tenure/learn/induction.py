@@ -24,6 +24,7 @@ from tenure.learn.recording import Recording, Step
 from tenure.learn.replay import Comparison, compare
 from tenure.learn.slots import cut
 from tenure.learn.source import RESERVED, source
+from tenure.learn.stubs import is_callable
 from tenure.learn.synthesis import Run, Unexplained, synthesize
 from tenure.learn.trigger import (
     Captured,
@@ -32,6 +33,7 @@ from tenure.learn.trigger import (
     Part,
     Phrase,
     Repeated,
+    Row,
     Trigger,
     Word,
     is_aside,
@@ -219,21 +221,24 @@ def _is_open(part: Part) -> bool:
     match part:
         case Phrase(low=low, high=high, style=style):
             return low != high or style != "title"
-        case Repeated(item=Phrase()):
+        case Repeated(item=Phrase() | Row()):
             return True
         case _:
             return False
 
 
 def _argument_names(plan: Plan, slots: dict[str, Part]) -> dict[str, str]:
-    """New names for slots: the arguments that they become, those of changes before those of look-ups."""
+    """New names for slots: the arguments that they become, those of changes before those of look-ups.
+
+    One whose argument is no name for it, or taken, keeps the name it has.
+    """
     found: dict[str, str] = {}
     calls = sorted((call for step in plan.steps for call in step), key=lambda call: not call.changes)
     taken = {*RESERVED, *slots, *plan.tools, *(call.name for call in calls)}
     for call in calls:
         for argument, expression in call.arguments.items():
             slot, name = _becomes(argument, expression)
-            if slot in slots and slot not in found and name not in taken - {slot}:  # else it keeps the name it has
+            if slot in slots and slot not in found and is_callable(name) and name not in taken - {slot}:
                 found[slot] = name
                 taken.add(name)
     return found

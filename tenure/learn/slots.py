@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-Type: TypeAlias = Literal["email", "quoted", "date", "money", "identifier", "number"]
+Type: TypeAlias = Literal["email", "quoted", "braced", "date", "money", "identifier", "number"]
 Kind: TypeAlias = Type | Literal["word", "sign"]
 
 LONGEST = 4000  # characters of a request that a capability reads; a longer one is for the model
@@ -20,6 +20,7 @@ LONGEST = 4000  # characters of a request that a capability reads; a longer one 
 SPELLINGS: tuple[tuple[Kind, str], ...] = (
     ("email", r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?![\w@])"),
     ("quoted", r'"[^"\n]{1,200}"|“[^”\n]{1,200}”'),
+    ("braced", r"\{[^{}\n]{0,400}\}"),
     ("date", r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![\w-])|[0-9]{1,2}/[0-9]{1,2}/[0-9]{2,4}(?![\w/])"),
     ("money", r"[$€£] ?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]{2})?(?![\w,]*[0-9])(?!\w)"),
     ("number", r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?![\w-])(?![.,][0-9])"),
@@ -36,7 +37,10 @@ MARKS = {"money": re.compile(r"^[$€£]"), "date": re.compile(r"[/-]"), "identi
 
 @dataclass(frozen=True)
 class Token:
-    """One piece of a request as it is written; `text` keeps the quotes of what is quoted, `value` does not."""
+    """One piece of a request as it is written; `text` keeps the quotes of what is quoted, `value` does not.
+
+    What is quoted or in braces is one value, whatever words it holds: it is data, and a tool or a look-up tells what it is worth.
+    """
 
     kind: Kind
     text: str

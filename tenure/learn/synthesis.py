@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +20,7 @@ from tenure.learn.plan import Call, Check, Plan
 from tenure.learn.plan import Step as PlanStep
 from tenure.learn.recording import Recording, Step
 from tenure.learn.source import RESERVED
+from tenure.learn.stubs import is_callable
 from tenure.learn.trigger import Captured
 from tenure.learn.version_space import Example, cost, explanations
 from tenure.wire import Json
@@ -160,7 +160,7 @@ class _Builder:
         words = tool.split("_")[1:]
         told = list(itertools.takewhile(lambda word: word not in BEFORE_KEYS, words))
         name = "_".join(told)
-        if not name.isidentifier() or keyword.iskeyword(name):
+        if not is_callable(name):
             name = f"{tool}_result" if tool.isidentifier() else "result"
         numbered = itertools.chain([name], (f"{name}_{at}" for at in itertools.count(2)))
         free = next(name for name in numbered if name not in self.named)

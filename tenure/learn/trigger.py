@@ -68,13 +68,20 @@ class Phrase(Wire):
     style: Style = "any"
 
 
+class Row(Wire):
+    """One item of a list that is more than a value or some words: `Desk Lamp {...} to {...}`. It is held as it is written."""
+
+    kind: Literal["row"] = "row"
+    parts: list[Annotated[Word | Typed | Choice | Phrase, Field(discriminator="kind")]]
+
+
 class Repeated(Wire):
     """`low` to `high` items with `sign` between them; `closed`: whether one stands after the last as well (None: either)."""
 
     kind: Literal["repeated"] = "repeated"
     name: str
     sign: str
-    item: Annotated[Phrase | Typed, Field(discriminator="kind")]
+    item: Annotated[Phrase | Typed | Row, Field(discriminator="kind")]
     low: int
     high: int
     closed: bool | None = False
@@ -173,7 +180,7 @@ class _Reader:
         while held:
             end, items = held.pop()
             sign = end < len(self.tokens) and self.tokens[end].text == part.sign
-            if part.low <= len(items) <= part.high:
+            if part.low <= len(items):
                 if sign and part.closed is not False:
                     yield end + 1, items
                 elif not part.closed:
@@ -189,8 +196,10 @@ class _Reader:
         token = self.tokens[at] if at < len(self.tokens) else None
         return None if token is None or token.is_typed else plain(token.text)
 
-    def _item(self, item: Phrase | Typed, at: int) -> Iterator[tuple[int, str]]:
-        if isinstance(item, Phrase):
+    def _item(self, item: Phrase | Typed | Row, at: int) -> Iterator[tuple[int, str]]:
+        if isinstance(item, Row):
+            yield from ((end, self.words(at, end)) for end, _ in self.sequence(item.parts, at))
+        elif isinstance(item, Phrase):
             yield from ((end, self.words(at, end)) for end in self.phrase(item, at))
         elif at < len(self.tokens) and fits(item, self.tokens[at]):
             yield at + 1, self.tokens[at].value
@@ -242,6 +251,8 @@ def _shown(part: Part) -> str:
             return "(" + " | ".join(shown(branch) or "nothing" for branch in branches) + ")"
         case Typed(fixed=str() as fixed):
             return fixed
+        case Typed(name="", type=type):
+            return f"{{{type}}}"
         case Repeated(name=name, sign=sign):
             return f"{{{name or 'words'}{sign} ...}}"
         case _:
@@ -259,13 +270,15 @@ def is_aside(part: Part) -> bool:
             return False
 
 
-def type_of(part: Part) -> str:
+def type_of(part: Part | Row) -> str:
     """The type of what stands there, as people read it."""
     match part:
         case Typed(type=type, mark=mark):
             return f"{type} {mark}..." if mark else type
         case Choice(values=values):
             return "one of " + ", ".join(map(repr, values))
+        case Row(parts=parts):
+            return repr(shown(parts))
         case Repeated(item=item, sign=sign):
             return f"list of {type_of(item)} with {sign!r} between"
         case Phrase(low=low, high=high):

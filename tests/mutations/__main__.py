@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutations import approvals, cost, learning, programs, serving, trust, writing
+from tests.mutations import approvals, cost, induction, learning, programs, serving, trust, writing
 from tests.mutations.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    mine = (*learning.MUTANTS, *programs.MUTANTS, *serving.MUTANTS, *writing.MUTANTS)
+    mine = (*induction.MUTANTS, *learning.MUTANTS, *programs.MUTANTS, *serving.MUTANTS, *writing.MUTANTS)
     known = (*trust.MUTANTS, *approvals.MUTANTS, *cost.MUTANTS, *mine)
     chosen = [one for one in known if (options.only or "") in one.name]
     if options.list or not chosen:

@@ -193,7 +193,7 @@ async def test_what_is_asked_in_no_one_form_is_left_to_claude_in_each_run() -> N
     claude = Writer(lambda briefing, round: written(GOOD))
     ways = (
         "Order O-{n}! {text}", "{text}", "Hello; {text} Thanks: and, well, O-{n} it is (really).",
-        "My {{'order': 'O-{n}'}} is wrong. {text}", "O-{n}",
+        "My [order: 'O-{n}'] is wrong. {text}", "O-{n}",
     )  # fmt: skip
     async with embedded(shop(), claude=claude) as system:
         await teach(system, asked=lambda n: ways[n % len(ways)].format(n=n, text=request(n)))

@@ -12,6 +12,7 @@ from tenure.learn.expressions import At, Changed, Expression, Fixed, Found, Mapp
 from tenure.learn.plan import Answer, Call, Check, Plan, perform
 from tenure.learn.source import source
 from tenure.learn.version_space import Example, explanations
+from tenure.wire import Json
 
 
 def best(*examples: tuple[dict[str, Any], dict[str, Any], Any]) -> Expression | None:
@@ -22,6 +23,25 @@ def best(*examples: tuple[dict[str, Any], dict[str, Any], Any]) -> Expression | 
 def test_what_the_request_names_is_cheaper_than_what_must_be_looked_up() -> None:
     found = best(({"a": "x"}, {"r": {"k": "x"}}, "x"), ({"a": "y"}, {"r": {"k": "y"}}, "y"))
     assert found == Name("a")
+
+
+@pytest.mark.parametrize("value", ["Ada Byron", "T-1", "a@b.example", {"name": "x"}, ["T-1"], "x" * 100])
+def test_what_could_be_somebody_s_is_no_constant(value: Json) -> None:
+    assert best(*[({"a": str(n)}, {}, value) for n in range(6)]) is None
+
+
+@pytest.mark.parametrize("value", ["no longer needed", "", True, 30, ["late"]])
+def test_what_is_nobody_s_is_one_where_all_examples_agree(value: Json) -> None:
+    assert best(*[({"a": "q"}, {}, value) for _ in range(6)]) == Fixed(value)
+    assert best(*[({"a": "q"}, {}, value) for _ in range(5)], ({"a": "q"}, {}, "other")) is None
+
+
+def test_one_example_in_five_may_be_left_without_a_value_and_not_two() -> None:
+    said = [({"a": "x"}, {"r": {"k": n}}, n) for n in range(8)]
+    silent: list[Any] = [({"a": "x"}, {"r": {}}, n) for n in (8, 9)]
+    assert best(*said[:4], silent[0]) == At(Name("r"), "k")
+    assert best(*said[:3], *silent) is None
+    assert best(*said, *silent) == At(Name("r"), "k")
 
 
 def test_a_path_into_a_result_explains_what_the_request_does_not_say() -> None:

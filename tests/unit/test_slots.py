@@ -46,6 +46,16 @@ def test_what_is_quoted_is_one_value_without_its_quotes() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["{'size': 'A6', 'not': 3}", "{}"])
+def test_what_stands_in_braces_is_one_value(text: str) -> None:
+    assert kinds(f"take {text} now") == [("word", "take"), ("braced", text), ("word", "now")]
+
+
+@pytest.mark.parametrize("text", ["{a {b} c}", "{a\nb}", "{" + "a" * 401 + "}", "{a", "a}"])
+def test_braces_that_nest_do_not_close_or_hold_too_much_are_no_value(text: str) -> None:
+    assert "{" in [sign for _, sign in kinds(text)] or "}" in [sign for _, sign in kinds(text)]
+
+
 def test_a_full_stop_at_the_end_says_nothing_and_a_question_mark_does() -> None:
     assert kinds("close T-1.") == kinds("close T-1!") == kinds("close T-1")
     assert kinds("close T-1?") != kinds("close T-1")

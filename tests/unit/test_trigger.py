@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tenure.learn.alignment import template
 from tenure.learn.slots import cut
-from tenure.learn.trigger import Choice, Either, Phrase, Repeated, Trigger, Typed, Word, match, names, shown
+from tenure.learn.trigger import Choice, Either, Phrase, Repeated, Row, Trigger, Typed, Word, match, names, shown
 
 
 def trigger(*requests: str) -> Trigger:
@@ -66,6 +66,66 @@ def test_a_list_of_values_is_read_as_one() -> None:
     assert match(found, "close T-9, all") is None
 
 
+SWAPS = (
+    "swap Desk Lamp {'bulb': 'E14'} to {'bulb': 'E27'}; Rug {'size': 'S'} to {}; today",
+    "swap Tent {'size': 'S'} to {'size': 'L'}; today",
+    "swap Rug {'size': 'M'} to {'size': 'S'}; Tent {'size': 'S'} to {'size': 'M'}; Kite {} to {'tail': 'red'}; today",
+)
+
+
+def test_the_items_of_a_list_may_be_rows_of_words_and_values() -> None:
+    found = trigger(*SWAPS)
+    assert match(found, "swap Field Bed {'size':  'S'} to {}; Kite {} to {}; today") == {
+        "swap_list": ["Field Bed {'size':  'S'} to {}", "Kite {} to {}"]
+    }
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "swap Rug {} to {}; Kite {}; today",  # a row of another kind
+        "swap Rug {} to {}; Kite {} not to {}; today",
+        "swap not Rug {} to {}; today",
+        "swap Rug {} to {} also; today",
+        "swap Rug {} to {}; and Kite {} to {}; today",
+        "swap Rug {} to {}; {} to {}; today",
+        "swap Rug {} to {}, Kite {} to {}; today",
+    ],
+)
+def test_a_row_that_says_more_or_less_than_the_others_is_left_to_the_model(told: str) -> None:
+    assert match(trigger(*SWAPS), told) is None
+
+
+def test_a_list_with_an_empty_item_is_no_list() -> None:
+    assert template([cut(text) or [] for text in ("bring: Soap; ; Figs;", "bring: Salt;", "bring: Oil; Rice;")]) is None
+
+
+def test_whatever_is_made_of_a_list_of_mixed_rows_matches_its_examples() -> None:
+    mixed = (
+        "swap Rug {} to {}; Kite 5 to {}; today",
+        *SWAPS[1:],
+        "swap Rug 7 to {}; Tent {} to {}; Kite 2 to {}; today",
+    )
+    found = trigger(*mixed)
+    assert all(match(found, text) for text in mixed)
+
+
+def test_a_value_is_constant_only_after_five_examples_that_agree() -> None:
+    told = [f"close T-1 for {name}" for name in ("Ann", "Bob", "Eve", "Kim", "Lou")]
+    assert match(trigger(*told), "close T-2 for Ann") is None
+    assert match(trigger(*told[:4]), "close T-2 for Ann") is not None
+
+
+def test_items_that_have_nothing_in_common_make_no_list() -> None:
+    assert template([cut(text) or [] for text in ("a (b); c ?", "a ! b; c", "a b; ( c; ) d")]) is None
+
+
+@pytest.mark.parametrize("cue", ["type", "class", "zip", "hash", "str"])
+def test_no_slot_is_called_as_python_calls_something_of_its_own(cue: str) -> None:
+    found = trigger(f"new {cue} Red Tea", f"new {cue} Green Oil", f"new {cue} Wild Rye")
+    assert list(names(found.parts)) == [f"{cue}_"]
+
+
 def test_names_have_as_many_words_as_all_examples_had() -> None:
     found = trigger("I am Ada Byron, room 4", "I am Alan Moth, room 5", "I am Jean Barto, room 6")
     assert match(found, "I am Grace Hoops, room 7") is not None
@@ -86,6 +146,16 @@ def test_the_order_of_the_examples_makes_no_difference(requests: list[str]) -> N
 
 ID = Typed(name="id", type="identifier", mark="T-", length=4)
 WHO = Phrase(name="who", low=1, high=2, style="title")
+
+
+def test_a_value_is_such_as_the_examples_held() -> None:
+    found = Trigger(parts=[ID])
+    assert match(found, "T-12") == {"id": "T-12"}
+    for other in ("T-123", "T-1", "S-12", "1234", "$12.00"):
+        assert match(found, other) is None
+    fixed = Trigger(parts=[ID.model_copy(update={"fixed": "T-12"})])
+    assert match(fixed, "T-12") is not None
+    assert match(fixed, "T-13") is None
 
 
 def test_small_and_capital_letters_of_constant_words_are_the_same_and_look_alikes_are_not() -> None:
@@ -110,9 +180,12 @@ def test_words_that_turn_a_request_around_stand_in_no_free_place(text: str) -> N
     assert match(Trigger(parts=[Word(text="for"), WHO]), f"for {text}") is None
 
 
+ROW = Row(parts=[item.model_copy(update={"name": ""}) for item in (ID, WHO)])
+
 PARTS = st.sampled_from([
     Word(text="go"), Word(text=","), ID, WHO, Choice(name="why", values=["late", "no longer"]),
     Repeated(name="ids", sign=";", item=ID, low=1, high=3, closed=None),
+    Repeated(name="rows", sign=";", item=ROW, low=1, high=3, closed=None),
 ])  # fmt: skip
 PIECES = st.sampled_from(["go", ",", "T-12", "T-34", "Ada", "Eve", "late", "no", "longer", ";", "not", "7"])
 

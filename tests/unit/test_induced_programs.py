@@ -1,0 +1,45 @@
+"""What is induced is a program that may run, whatever the agent's tools and their arguments are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tenure.learn.induction import Induced, induce
+from tenure.learn.recording import Recording
+from tenure.learn.subset import faults
+from tests.unit import taught
+
+
+@pytest.mark.parametrize("desk", [taught.tickets, taught.refunds, taught.baskets, taught.cards])
+def test_it_is_written_in_the_subset(desk: Callable[[], list[Recording]]) -> None:
+    assert faults_of(desk()) == []
+
+
+@pytest.mark.parametrize("argument", ["zip", "id", "type", "list", "hash", "close_ticket", "named", "each", "str"])
+@pytest.mark.parametrize("tool", ["get_ticket", "get_object", "get_list", "get_id", "ticket"])
+def test_it_calls_nothing_as_python_or_a_tool_is_called(argument: str, tool: str) -> None:
+    names = {"ticket_id": argument, "get_ticket": tool}
+    assert faults_of([renamed(run, names) for run in taught.tickets()]) == []
+
+
+def faults_of(runs: list[Recording]) -> list[str]:
+    """What would keep the program that the runs teach from running."""
+    (found,) = induce(runs)
+    assert isinstance(found, Induced), found
+    return [str(one) for one in faults(found.capability.program, found.capability.tools, found.capability.slots)]
+
+
+def renamed(run: Recording, names: dict[str, str]) -> Recording:
+    """The run with other names for tools and arguments."""
+    steps = [
+        step.model_copy(
+            update={
+                "tool": names.get(step.tool, step.tool),
+                "arguments": {names.get(name, name): value for name, value in step.arguments.items()},
+            }
+        )
+        for step in run.steps
+    ]
+    return run.model_copy(update={"steps": steps})
