@@ -28,6 +28,7 @@ from typing import Any
 
 import pydantic_monty as monty
 
+from bench.careful import answer_of, calls_of
 from bench.measure import emit
 from bench.tau_retail import DATA, Task, base_of, recorded
 from examples.retail.agent import retail
@@ -46,14 +47,7 @@ MINIMUM = 10  # recordings without which nothing is learned
 LIMITS: monty.ResourceLimits = {"max_feed_duration_secs": 1.0, "max_memory": 50_000_000}
 COST = 40_000  # micro-dollars of one recorded run: a figure to count with, nobody was paid
 EVERY = 30 * 60 * 1000  # milliseconds between two runs, likewise
-PERSON = re.compile(r"name is (\w+) (\w+) and your (?:email is (\S+@\S+?)\.? |zip code is (\d+))")
 KEPT: dict[str, dict[str, str]] = {}  # text of the base's records, by table and id
-SAID = {
-    "cancel_pending_order": "Order {order_id} is cancelled. The refund is on its way.",
-    "return_delivered_order_items": "Order {order_id}: the return is noted, the money goes to {payment_method_id}.",
-    "exchange_delivered_order_items": "Order {order_id}: the exchange is noted.",
-    "modify_pending_order_items": "Order {order_id}: the items are changed.",
-}
 
 
 # ---------------------------------------------------------------------------------------------------------- recordings
@@ -114,26 +108,15 @@ async def _made(tool: str, ctx: Any, arguments: dict[str, Any]) -> Any:
 
 
 def recording(task: Task, base: BackOffice) -> Recording:
-    """The task as a careful agent would have done it: who is it, what are the orders, then the recorded changes."""
+    """The task as a careful agent would have done it."""
     office = Office(f"recording-{task.number}", base)
-    person = PERSON.search(task.instruction)
-    if person is not None:
-        first, last, email, code = person.groups()
-        if email:
-            office.call("find_user_id_by_email", {"email": email})
-        else:
-            office.call("find_user_id_by_name_zip", {"first_name": first, "last_name": last, "zip": code})
-    orders = dict.fromkeys(call["input"]["order_id"] for call in task.calls if "order_id" in call["input"])
-    for order in orders:
-        office.call("get_order_details", {"order_id": order})
-    for call in task.calls:
-        office.call(call["tool"], call["input"])
+    for tool, arguments in calls_of(task, base):
+        office.call(tool, arguments)
     left = office.close()
     assert left == task.hash, f"task {task.number} does not end as recorded"
-    answer = " ".join(SAID.get(c["tool"], "Order {order_id} is changed.").format(**c["input"]) for c in task.calls)
     return Recording(
         run=f"retail-{task.number:03}", agent="retail", fingerprint="ab12cd34", request=task.instruction,
-        steps=office.steps, answer=answer, cost=COST, at=task.number * EVERY,
+        steps=office.steps, answer=answer_of(task), cost=COST, at=task.number * EVERY,
     )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import sys
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from bench.careful import SWAPS, answer_of, calls_of
 from bench.measure import emit
 from bench.tau_retail import DATA, Task, base_of, recorded
 from bench.writing_programs import CARELESS, EAGER, GOOD, program
@@ -38,9 +38,7 @@ from tenure.runtime.store import Connection, capabilities, recordings, verdicts
 from tenure.testing import Embedded, embedded
 from tenure.testing.scripted_claude import Turn, refusal, text
 
-FAMILIES = {"exchange_delivered_order_items": "exchange", "modify_pending_order_items": "modify"}
 PROGRAMS = {"good": GOOD, "careless": CARELESS, "eager": EAGER}  # by tenant
-PERSON = re.compile(r"name is (\w+) (\w+) and your (?:email is (\S+@\S+?)\.? |zip code is (\d+))")
 ENDED = ("validated", "rejected")
 COVERAGE = 0.9
 ALTERED = 15  # requests of each family that are altered
@@ -75,28 +73,14 @@ async def _made(call: Any) -> Any:
 
 
 def recording(task: Task, base: BackOffice) -> Recording:
-    """The task as a careful agent does it: who is it, what are the orders and the products, then the recorded changes."""
+    """The task as a careful agent does it."""
     office = Office(f"recording-{task.number}", base)
-    person = PERSON.search(task.instruction)
-    assert person is not None
-    first, last, email, code = person.groups()
-    user = (
-        office.call("find_user_id_by_email", email=email)
-        if email
-        else office.call("find_user_id_by_name_zip", first_name=first, last_name=last, zip=code)
-    )
-    office.call("get_user_details", user_id=user)
-    for order in dict.fromkeys(call["input"]["order_id"] for call in task.calls if "order_id" in call["input"]):
-        items = office.call("get_order_details", order_id=order)["items"]
-        named = {one for call in task.calls for one in call["input"].get("item_ids", [])}
-        for product in dict.fromkeys(one["product_id"] for one in items if one["item_id"] in named):
-            office.call("get_product_details", product_id=product)
-    for call in task.calls:
-        office.call(call["tool"], **call["input"])
+    for tool, arguments in calls_of(task, base):
+        office.call(tool, **arguments)
     offices.pop(office.name)
     return Recording(
         run=f"retail-{task.number:03}", agent="retail", fingerprint="", request=task.instruction, steps=office.steps,
-        answer=f"Done: {', '.join(call['tool'] for call in task.calls)}.", cost=40_000, at=task.number,
+        answer=answer_of(task), cost=40_000, at=task.number,
     )  # fmt: skip
 
 
@@ -112,12 +96,12 @@ class Stand:
     def __call__(self, body: dict[str, Any]) -> Turn:
         """Our program for the family of the briefing; the tenant stands in what the runs' people are called."""
         told: str = body["messages"][0]["content"][0]["text"]
-        tool = next((tool for tool in FAMILIES if f"The runs change, in this order: {tool}." in told), None)
+        tool = next((tool for tool in SWAPS if f"The runs change, in this order: {tool}." in told), None)
         if tool is None:
             return refusal()  # another family: we have written nothing for it
         tenant = next(tenant for tenant in PROGRAMS if f"desk {tenant}." in told)
         self.asked[tenant, tool] += 1
-        return text(json.dumps({"program": program(PROGRAMS[tenant], tool, f"{FAMILIES[tool]}_list")}))
+        return text(json.dumps({"program": program(PROGRAMS[tenant], tool)}))
 
 
 def told_to(tenant: str, run: Recording, at: int, fingerprint: str) -> Recording:
@@ -142,7 +126,7 @@ async def measure(runs: Sequence[Recording]) -> dict[str, Any]:
             await system.require_store().transact(lambda db, tenant=tenant, told=told: _keep(db, tenant, told))
             mined = await system.learn.mine("retail", tenant)
             sys.stderr.write(f"{tenant}: {mined.read} recordings mined\n")
-            for tool in FAMILIES:
+            for tool in SWAPS:
                 found = next(one for one in mined.found if one.capability == tool)
                 figures.setdefault(tool, {})[tenant] = {
                     **await _came(system, tenant, found, told),

@@ -69,10 +69,10 @@ EAGER = GOOD.replace(
 )
 
 
-def program(told: str, tool: str, items: str) -> str:
-    """The program for exchanges or for changes, over the list `items`."""
-    status, said = {
-        "exchange_delivered_order_items": ("delivered", "the exchange is noted."),
-        "modify_pending_order_items": ("pending", "the items are changed."),
+def program(told: str, tool: str) -> str:
+    """The program for exchanges or for changes of items."""
+    status, items, said = {
+        "exchange_delivered_order_items": ("delivered", "exchange_list", "the exchange is noted."),
+        "modify_pending_order_items": ("pending", "modify_list", "the items are changed."),
     }[tool]
     return told.format(tool=tool, items=items, status=status, said=said)

@@ -116,8 +116,9 @@ class Patterns(_Section):
 class Capabilities(_Section):
     """How capabilities are made and admitted.
 
-    With `auto_generate` they are made of patterns by themselves. With `require_approval` a person approves each before it is in the
-    shadow of any run, and again before it serves everybody. `test_coverage` is the share of held-out runs that it must answer.
+    With `auto_generate` Claude is paid to write a program where induction finds none. With `require_approval` a person
+    approves each before it is in the shadow of any run, and again before it serves everybody. `test_coverage` is the share
+    of held-out runs that it must answer.
     """
 
     named: ClassVar[str] = "learning.capabilities"

@@ -173,17 +173,27 @@ class ScriptedClaude:
     conversation gets the turn whose number is that of the assistant messages in the request; where older ones are
     cleared or summarised, use a function. `latency`: seconds before each turn. `requests` holds the requests for
     messages in order of arrival; `record=False` keeps none, for long benchmarks. Prompts are cached as the API caches
-    them, in one cache for all conversations. Use it with `with` or `async with`, or `start` and `stop`; started again
-    it has the same port and cache, so that an outage is `claude.stop()` ... `claude.start()`.
+    them, in one cache for all conversations, which forgets by `clock` (seconds). Use it with `with` or `async with`, or
+    `start` and `stop`; started again it has the same port and cache, so that an outage is `claude.stop()` ...
+    `claude.start()`.
     """
 
-    def __init__(self, script: Script, *, port: int = 0, latency: float = 0.0, record: bool = True) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        port: int = 0,
+        latency: float = 0.0,
+        record: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         alone = isinstance(script, str | dict | Reply)  # a str is a sequence too: each letter would become a turn
         self._script = script if callable(script) else _played([script] if alone else script)
         self.requests: list[Request] = []
         self._port = port
         self._latency = latency
         self._record = record
+        self._clock = clock
         self._faults: deque[Reply] = deque()
         self._billed: Counter[str] = Counter()
         self._cache = PromptCache()
@@ -285,7 +295,7 @@ class ScriptedClaude:
             if self._record:
                 self.requests.append(Request(id, headers, body, time.monotonic()))
             api.check_request(body)
-            bill = self._cache.bill(measured(body), time.monotonic())
+            bill = self._cache.bill(measured(body), self._clock())
             reply = self._faults.popleft() if self._faults else await self._ask_script(body)
         except RejectedError as rejected:
             reply = rejected.reply
@@ -293,7 +303,7 @@ class ScriptedClaude:
         answer = _encoded(reply, body, id, bill)
         if answer.usage:  # an error is not billed, and so writes nothing to the cache
             self._billed.update(answer.usage)
-            self._cache.keep(bill, time.monotonic())
+            self._cache.keep(bill, self._clock())
         return answer
 
     async def _ask_script(self, body: Json) -> Reply:
