@@ -1,8 +1,10 @@
 """Routing: a router for learned answers, fitted to requests whose answer is known, and stored as plain data.
 
-What a request says is seen by the character n-grams in it (tf-idf), and with `vectors="embeddings"` by its sentence vector beside
-them. A logistic regression makes probabilities of that, one of them for "none of these"; confidence is by how much the first leads
-the second. When it may be answered is for `tenure.learn.router` to say. scikit-learn is imported when it is needed.
+What a request says is seen by the n-grams in it (tf-idf): those of its characters and those of its words, or, with
+`vectors="embeddings"`, those of its characters and its sentence vector beside them. A linear model makes probabilities of that, one
+of them for "none of these": a support vector machine over n-grams alone (Joachims, 1998), a logistic regression where vectors stand
+beside them. Confidence is by how much the first leads the second. When it may be answered is for `tenure.learn.router` to say.
+scikit-learn is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -32,9 +34,14 @@ if TYPE_CHECKING:
 
 NONE = ""  # the class of what asks for none of these
 FOLDS = 5  # each request is scored by a model that was fitted to four fifths of the others
-SIZES = (2, 5)  # characters of an n-gram, inside a word and its edges
-STRENGTH = 30.0  # C of the regression over four fifths of the examples: how little it is held back
-ENOUGH = 1e-3  # the gradient at which it stops
+LETTERS = (2, 5)  # characters of an n-gram, inside a word and its edges
+BESIDE_WORDS = (2, 3)  # the same, where n-grams of words stand beside them
+WORDS = (1, 2)  # words of an n-gram
+WORD = "\n"  # stands before an n-gram of words, and in no other: white space of a request is single spaces
+REGRESSION = 30.0  # C of the regression over four fifths of the examples: how little it is held back
+MACHINE = 2.0  # C of the machine over as many
+SURE = 6.0  # what the machine's scores are multiplied by: then its odds are about as often right as they say
+ENOUGH = 1e-3  # the gradient at which either stops
 Embed: TypeAlias = "Callable[[Sequence[str]], Floats]"
 
 
@@ -239,29 +246,26 @@ class Examples:
 
     def fitted(self, chosen: Iterable[int]) -> Model:
         """The model that some of the examples make."""
-        np, at = _numpy(), list(chosen)
-        seen = _ngrams()
+        at, alone = list(chosen), self.vectors == "ngrams"
+        seen = _ngrams(alone=alone)
         try:
             counted = seen.fit_transform([self.texts[one] for one in at])
         except ValueError as error:  # no n-gram stands in two of them
             raise ConfigError(f"{len(at)} examples have nothing in common: {error}") from error
         labels = [self.labels[one] for one in at]
         # Held back as much for each example, however many: or the model of all would be surer than those it was measured by.
-        strength = STRENGTH * (1 - 1 / FOLDS) * len(self.texts) / len(at)
-        regression = _regression(strength).fit(_beside(counted, self.dense[at]), labels)
-        weights, base = regression.coef_, regression.intercept_
-        if len(regression.classes_) == 2:  # the library keeps the second one alone
-            weights, base = np.vstack([-weights, weights]) / 2, np.hstack([-base, base]) / 2
-        told: dict[str, Traits] = {label: frozenset() for label in regression.classes_.tolist()}
+        share = (1 - 1 / FOLDS) * len(self.texts) / len(at)
+        names, weights, base = _linear(_beside(counted, self.dense[at]), labels, share, alone=alone)
+        told: dict[str, Traits] = {label: frozenset() for label in names}
         for one in at:
             told[self.labels[one]] |= self.traits[one]
         return Model(
             labels=tuple(told),
             examples=told,
             ngrams=tuple(seen.get_feature_names_out().tolist()),
-            rarity=seen.idf_.astype(np.float32),
-            weights=weights.astype(np.float32),
-            base=base.astype(np.float32),
+            rarity=seen.idf_.astype(_numpy().float32),
+            weights=weights,
+            base=base,
             vectors=self.vectors,
             embed=self.embed,
         )
@@ -289,24 +293,52 @@ def _numpy() -> Any:  # Any: the module, which is typed but not imported yet
     return np
 
 
-def _ngrams(known: Sequence[str] | None = None, rarity: Floats | None = None) -> Any:  # Any: scikit-learn is untyped
-    """The counts of n-grams, new ones or those that are known."""
+def _ngrams(known: Sequence[str] | None = None, rarity: Floats | None = None, *, alone: bool = True) -> Any:
+    """The counts of n-grams (Any: scikit-learn is untyped): of those that are known, or of new ones, which stand alone or not."""
     _numpy()
-    from sklearn.feature_extraction.text import TfidfVectorizer  # pyright: ignore[reportMissingTypeStubs]
+    from sklearn.feature_extraction import text  # pyright: ignore[reportMissingTypeStubs]
 
-    least = 1 if known is not None else 2
-    made: Any = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=SIZES, min_df=least, sublinear_tf=True, dtype=_numpy().float32, vocabulary=known
+    make: Any = text.TfidfVectorizer
+    new = known is None
+    # What is known may be of either kind, and stored with no word of it: what is looked for in vain counts for nothing.
+    of_letters = make(analyzer="char_wb", ngram_range=BESIDE_WORDS if new and alone else LETTERS).build_analyzer()
+    of_words = make(ngram_range=WORDS, token_pattern=r"\w+").build_analyzer()
+
+    def both(asked: str) -> list[str]:
+        return [*of_letters(asked), *(WORD + one for one in of_words(asked))]
+
+    made = make(
+        analyzer=of_letters if new and not alone else both,
+        min_df=2 if new else 1,
+        sublinear_tf=True,
+        dtype=_numpy().float32,
+        vocabulary=known,
     )
     if rarity is not None:
         made.idf_ = rarity
     return made
 
 
-def _regression(strength: float) -> Any:  # Any: scikit-learn is untyped
-    from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingTypeStubs]
+def _linear(seen: Any, labels: Sequence[str], share: float, *, alone: bool) -> tuple[list[str], Floats, Floats]:
+    """The classes of a linear model of what was seen (Any: scipy is untyped), its weights and bases: the scores are log odds.
 
-    return LogisticRegression(C=strength, tol=ENOUGH, max_iter=1000)
+    A machine looks at one label against all others, and is wrong less often where it leads far: `bench/README.md`. What it makes of
+    sentence vectors has not been measured.
+    """
+    np = _numpy()
+    from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingTypeStubs]
+    from sklearn.svm import LinearSVC  # pyright: ignore[reportMissingTypeStubs]
+
+    if alone:
+        made: Any = LinearSVC(C=MACHINE * share, tol=ENOUGH, random_state=0)
+    else:
+        made = LogisticRegression(C=REGRESSION * share, tol=ENOUGH, max_iter=1000)
+    made.fit(seen, labels)
+    times = SURE if alone else 1.0
+    weights, base = times * made.coef_, times * made.intercept_
+    if len(made.classes_) == 2:  # the library keeps the second one alone
+        weights, base = np.vstack([-weights, weights]) / 2, np.hstack([-base, base]) / 2
+    return made.classes_.tolist(), weights.astype(np.float32), base.astype(np.float32)
 
 
 def _beside(counted: Any, dense: Floats) -> Any:  # Any: scipy is untyped

@@ -17,7 +17,7 @@ import pytest
 from tenure.errors import BadInput, ConfigError
 from tenure.learn.router import Abstained, Closed, Open, Routed
 from tenure.runtime import arrays, routing
-from tenure.runtime.routing import Router
+from tenure.runtime.routing import Model, Router
 
 ASKS = {
     "hours": ["when do you open", "what are your hours", "are you open on monday", "opening times", "how late is it open"],
@@ -110,6 +110,35 @@ def test_sentence_vectors_stand_beside_the_ngrams_also_when_stored() -> None:
     found = back.route("where is my invoice")
     assert isinstance(found, Routed)
     assert found == made.route("where is my invoice")
+
+
+def test_alone_the_ngrams_are_short_ones_of_letters_and_those_of_words(made: Router) -> None:
+    assert made.model is not None
+    words = {one for one in made.model.ngrams if one.startswith(routing.WORD)}
+    assert {"\ninvoice", "\nmy invoice"} < words
+    assert {len(one) for one in {*made.model.ngrams} - words} == {2, 3}
+
+
+def test_beside_vectors_the_ngrams_are_those_of_letters_alone() -> None:
+    made = routing.Examples(TEXTS, LABELS, "embeddings", words).fitted(range(len(TEXTS)))
+    assert {len(one) for one in made.ngrams} == {2, 3, 4, 5}
+    assert not any(one.startswith(routing.WORD) for one in made.ngrams)
+
+
+def test_a_router_that_was_stored_with_longer_ngrams_and_no_words_routes_as_before() -> None:
+    rarity, weights = np.ones(2, np.float32), np.array([[0, 0], [9, 0]], np.float32)
+    known = Model(
+        ("", "hours"),
+        {"": frozenset(), "hours": frozenset()},
+        (" open", "zz"),
+        rarity,
+        weights,
+        np.zeros(2, np.float32),
+    )
+    guesses = known.guesses(["when do you open", "open zz", "zz"])
+    assert [one.label for one in guesses] == ["hours", "hours", None]
+    leads = [float(np.tanh(4.5)), float(np.tanh(4.5 / np.sqrt(2))), 0.0]
+    assert [one.confidence for one in guesses] == pytest.approx(leads, abs=1e-5)
 
 
 def test_one_label_is_enough() -> None:
