@@ -6,7 +6,9 @@ What induction learns nothing of may be written by Claude (`activities/writing.p
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from temporalio import activity
@@ -15,6 +17,7 @@ from temporalio.common import WorkflowIDReusePolicy
 
 from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now
+from tenure.learn.capability import Capability
 from tenure.learn.config import Learning
 from tenure.learn.induction import Refused, induce
 from tenure.learn.reading import Found, Mine, Mined, Set
@@ -48,7 +51,7 @@ class Mining:
             known = await self.to.store.read(lambda db: recordings.tenants(db, agent.name, since))
             mined = Mined()
             for tenant in known if ask.tenant is None else [ask.tenant]:
-                found = await self._of_tenant(agent, learning, tenant, since)
+                found = await self._of_tenant(agent, learning, tenant, since, frozenset(ask.again))
                 mined = Mined(found=[*mined.found, *found.found], read=mined.read + found.read)
             return mined
 
@@ -68,7 +71,9 @@ class Mining:
             static_summary=f"{found.capability} version {found.version} of {found.agent} for tenant {found.tenant}",
         )
 
-    async def _of_tenant(self, agent: AgentSpec, learning: Learning, tenant: str, since: int) -> Mined:
+    async def _of_tenant(
+        self, agent: AgentSpec, learning: Learning, tenant: str, since: int, again: frozenset[str]
+    ) -> Mined:
         answers_learned = await answers.learn(self.to.store, self.to.blobs, agent, tenant, since, now())
         beside = [] if answers_learned is None else [answers_learned]
         if not agent.learns:
@@ -76,14 +81,16 @@ class Mining:
         who = tenant, agent.name
         await schedules.watch(activity.client(), self.to.store, *who)
         read = await self.to.store.read(lambda db: recordings.verified(db, who, agent.fingerprint, since, MOST))
-        proposed = await asyncio.to_thread(induce, read, minimum=learning.patterns.min_occurrences)
+        pattern = learning.patterns
+        share = Fraction(pattern.confidence_threshold)
+        proposed = await asyncio.to_thread(induce, read, minimum=pattern.min_occurrences, share=share)
         runs = {run.run: run for run in read}
 
         def write(db: Connection) -> list[Found]:
             return [
-                _refused(db, tenant, agent, one, [runs[run] for run in one.runs])
+                _refused(db, tenant, agent, one, [runs[run] for run in one.runs], again)
                 if isinstance(one, Refused)
-                else keep(db, tenant, agent.name, one)
+                else keep(db, tenant, agent.name, one, again)
                 for one in proposed
             ]
 
@@ -91,14 +98,17 @@ class Mining:
         return Mined(found=[*found, *beside], read=len(read))
 
 
-def _refused(db: Connection, tenant: str, agent: AgentSpec, refused: Refused, runs: list[Recording]) -> Found:
+def _refused(
+    db: Connection, tenant: str, agent: AgentSpec, refused: Refused, runs: list[Recording], again: frozenset[str]
+) -> Found:
     """Nothing was induced of the runs; what Claude may write of them, or has written before."""
     id, who = family(runs[0]), (tenant, agent.name)
     newest, rollout = capabilities.get(db, who, id), capabilities.rollout(db, who, id)
     of: dict[str, Any] = {"tenant": tenant, "agent": agent.name, "runs": len(refused.runs)}  # Any: fields of Found
     if newest is not None and newest.fingerprint == agent.fingerprint:
-        if isinstance(proposal_of(newest.proposal), Written) and _is_lost(newest, rollout):
-            return Found(**of, capability=id, what="new", version=newest.version, digest=newest.digest)
+        before = proposal_of(newest.proposal)
+        if isinstance(before, Written) and (_is_lost(newest, rollout) or id in again):
+            return keep(db, tenant, agent.name, before, again)
         if rollout is not None and rollout.stage not in ENDS:
             told = f"version {rollout.version} is {rollout.stage}"
             return Found(**of, capability=id, what="known", version=newest.version, digest=newest.digest, why=told)
@@ -108,15 +118,18 @@ def _refused(db: Connection, tenant: str, agent: AgentSpec, refused: Refused, ru
     return Found(**of, capability=what, what="refused", why=told, family=id if wanted else "")
 
 
-def keep(db: Connection, tenant: str, agent: str, proposed: Proposal) -> Found:
-    """A new version, where there is none that says the same and none that is on its way."""
+def keep(db: Connection, tenant: str, agent: str, proposed: Proposal, again: Collection[str] = frozenset()) -> Found:
+    """A new version, where there is none that says the same and none that is on its way; `again` those that ended may come."""
     capability, who = proposed.capability, (tenant, agent)
     told: dict[str, Any] = {"tenant": tenant, "agent": agent, "capability": capability.id, "runs": len(proposed.runs)}
     newest = capabilities.get(db, who, capability.id)
     rollout = capabilities.rollout(db, who, capability.id)
     if newest is not None and _says_the_same(newest, proposed):
-        what = "new" if _is_lost(newest, rollout) else "known"
-        return Found(**told, what=what, version=newest.version, digest=newest.digest)
+        over = rollout is not None and rollout.version == newest.version and rollout.stage in ENDS
+        if not (over and capability.id in again):
+            what = "new" if _is_lost(newest, rollout) else "known"
+            why = _ended(capability, rollout) if over and rollout else ""
+            return Found(**told, what=what, version=newest.version, digest=newest.digest, why=why)
     if (
         newest is not None
         and rollout is not None
@@ -135,6 +148,12 @@ def keep(db: Connection, tenant: str, agent: str, proposed: Proposal) -> Found:
         ),
     )  # fmt: skip
     return Found(**told, what="new", version=made.version, digest=made.digest)
+
+
+def _ended(capability: Capability, rollout: RolloutRow) -> str:
+    """Why the same program is not proposed again by itself, and how it is."""
+    stage, anew = rollout.stage.replace("_", " "), f"tenure learn mine {capability.agent} --again {capability.id}"
+    return f"it was {stage} ({rollout.why}), and is not proposed again but by `{anew}`"
 
 
 def _is_lost(newest: Kept, rollout: RolloutRow | None) -> bool:

@@ -76,7 +76,15 @@ async def _next(to: Resources, capability: Capability, agent: AgentSpec, rows: l
         case Stopped(kind=kind, message=message) if kind in BUSY and activity.info().attempt < TRIES:
             raise Unavailable(f"the sandbox is overloaded: {message or kind}")
         case Stopped(kind=kind, message=message):
-            return Over(message or kind, "left" if kind == ABSTAINS else "breach" if kind in BREACHES else "failed")
+            return _stopped(kind, message, steps)
+
+
+def _stopped(kind: str, message: str, steps: list[Step]) -> Over:
+    """How it ended. A look-up that fails is as a check that does: what was asked for cannot be done so, and Claude sees to it."""
+    last = steps[-1] if steps else None
+    if kind == "error" and last is not None and not last.ok and not last.changes:
+        return Over(f"{last.tool} failed: {last.result!s:.300}", "left")
+    return Over(message or kind, "left" if kind == ABSTAINS else "breach" if kind in BREACHES else "failed")
 
 
 def _disturbed(rows: list[JsonObject]) -> Over | None:

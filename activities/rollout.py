@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import ValidationError
@@ -22,9 +22,16 @@ from tenure.runtime.learning import MOST
 from tenure.runtime.replaying import replay
 from tenure.runtime.store import Connection, capabilities, recordings, trials, verdicts
 from tenure.runtime.store.capabilities import Kept, RolloutRow
-from tenure.runtime.store.trials import Trial
+from tenure.runtime.store.trials import Kind, Trial
 from tenure.spec import AgentSpec
 
+BREACHES: dict[Kind, Literal["unexpected_write", "unsafe"]] = {"breach": "unexpected_write", "unsafe": "unsafe"}
+OUTCOMES: dict[Kind, Literal["failed", "fell_back", "in_doubt"]] = {
+    "left": "fell_back",
+    "failed": "failed",
+    "bad": "failed",
+    "in_doubt": "in_doubt",
+}
 NOBODYS = 0  # the number that the workflow gives an event in place of this
 
 
@@ -92,19 +99,12 @@ class Rolling:
         }
         if trial.mode == "shadow":
             return await self._compared(capability, trial, told)
-        match trial.kind:
-            case "finished":
-                return await self._served(trial, told)
-            case "left":
-                return Served(**told, kind="served", outcome="fell_back")
-            case "failed" | "bad":
-                return Served(**told, kind="served", outcome="failed")
-            case "breach":
-                return Breach(**told, kind="breach", what="unexpected_write")
-            case "in_doubt":
-                return Served(**told, kind="served", outcome="in_doubt")
-            case "good":
-                return None
+        if trial.kind == "finished":
+            return await self._served(trial, told)
+        if trial.kind in BREACHES:
+            return Breach(**told, kind="breach", what=BREACHES[trial.kind])
+        outcome = OUTCOMES.get(trial.kind)
+        return Served(**told, kind="served", outcome=outcome) if outcome else None
 
     async def _compared(self, capability: Capability, trial: Trial, told: dict[str, Any]) -> Compared | None:
         """Only what ended well, and nobody has called bad, is anything to be compared with."""
@@ -121,7 +121,7 @@ class Rolling:
     async def _served(self, trial: Trial, told: dict[str, Any]) -> Served | None:
         """How a run ended that it made to its end; one that it gave up, or that somebody called bad, counts as that alone."""
         said = await self.to.store.read(lambda db: trials.kinds(db, trial.workflow))
-        counts_otherwise = said & {"left", "failed", "in_doubt", "breach", "bad"}
+        counts_otherwise = said & {"left", "failed", "in_doubt", "breach", "bad", "unsafe"}
         return None if counts_otherwise else Served(**told, kind="served", outcome="failed" if trial.note else "ok")
 
     async def _kept(self, of: Which) -> Kept:

@@ -48,6 +48,8 @@ async def get_ticket(ticket: str) -> dict[str, str]:
     if (door := DOORS.get(ticket)) is not None:
         door.reached.set()
         await door.opened.wait()
+    if STATUS.get(ticket) == "unknown":
+        raise ToolError(f"no ticket {ticket}")
     return {"ticket": ticket, "status": STATUS.get(ticket, "open"), "queue": "billing"}
 
 

@@ -107,7 +107,12 @@ class CapabilityRollout(Answerable[RolloutState]):
         state.nudged = False
         asked = ReadTrials(of=state.of, digest=state.rollout.digest, after=state.read_to)
         found = await workflow.execute_activity(
-            "read_trials", asked, result_type=Trials, start_to_close_timeout=TEST, heartbeat_timeout=HEARTBEAT
+            "read_trials",
+            asked,
+            result_type=Trials,
+            start_to_close_timeout=TEST,
+            heartbeat_timeout=HEARTBEAT,
+            summary="what came of the runs that it was tried on",
         )
         state.policy, state.nudged = found.policy or state.policy, state.nudged or found.more
         if found.read_to != state.read_to or found.events:
@@ -163,6 +168,7 @@ class CapabilityRollout(Answerable[RolloutState]):
         of = state.of
         payload: JsonObject = {
             "step": asked.what,
+            "leads_to": policy.leads_to(asked.what, state.policy),
             "capability": of.capability,
             "version": of.version,
             "digest": state.rollout.digest,
@@ -190,6 +196,7 @@ class CapabilityRollout(Answerable[RolloutState]):
             choice=CHOICES.get(settled.choice, "denied"),
             digest=state.rollout.digest,
             by=by,
+            note=settled.note[:WORDS_LIMIT],
         )
         await self._hear([answered], by=", ".join(by))
 

@@ -186,7 +186,9 @@ def _print_token(request: Request, choice: str, edit: JsonObject | None, token: 
     click.echo(token)
     click.echo(f"It says {choice} to {request.id}: {plain(said)}", err=True)
     click.echo(f"Within {VALID // 60} minutes, paste it in the Temporal UI, on the page of the run:\n{url}", err=True)
-    click.echo('More Actions, Send a Signal (or an Update): `answer`, with "TOKEN" in double quotes as JSON.', err=True)
+    click.echo(
+        'More Actions, Send a Signal (or an Update): `answer`, with the "TOKEN"\nin double quotes as JSON.', err=True
+    )
     return 0
 
 
@@ -298,7 +300,7 @@ def _print_request(
         rows.append(("instead", page.instead(request, edit)))
     rows += [
         ("why", request.why),
-        ("run", request.workflow),
+        page.subject(request),
         ("asked", f"{render.ago(request.opened_at)}{who} by {request.agent}, tenant {request.tenant}"),
         ("until", f"{page.until(request)}, then {page.afterwards(request)}"),
         *page.needs(request, approved),

@@ -263,7 +263,7 @@ async def _approve(stage: Stage) -> None:
         ("why", request.why),
         ("who signs", f"one person, until {render.moment(request.deadline)}"),
         ("request", request.id),
-        ("elsewhere", f"tenure learn approve {LEARNED}"),
+        ("elsewhere", f"tenure learn approve {LEARNED} --version 1"),
     ]
     play.print_card(stage.console, rows, page.below(request) if is_first else "")
     await play.sign(stage.system, request)

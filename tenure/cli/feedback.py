@@ -113,8 +113,17 @@ def _print_tallies(found: list[Tally]) -> None:
 
 def _takes_back(word: str | None, bearing: Bearing) -> list[str]:
     """What a complaint does to an answer that Claude was not asked for."""
-    hit = bearing.given
-    if hit is None or word in (None, "good"):
+    hit, made_by = bearing.given, bearing.made_by
+    if word in (None, "good"):
+        return []
+    if made_by is not None:
+        name = f"{made_by.capability} version {made_by.version}"
+        if word == "unsafe":
+            return [f"{name} made its turns: it is taken back, and serves nobody from now on"]
+        return [
+            f"{name} made its turns: this counts against it; `tenure learn rollback {made_by.capability}` takes it back"
+        ]
+    if hit is None:
         return []
     if hit.tier == "canned":
         return [f"its answer is that of the rule {hit.rule!r}, whoever asks: to give another one, change the rule"]

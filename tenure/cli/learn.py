@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tenure.cli.render import count
 from tenure.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from tenure.client.learn import Known, What
+    from tenure.runtime.store.capabilities import Kept, RolloutRow
     from tenure.wire import JsonObject
 
 DONE = {
@@ -42,17 +45,32 @@ def learn(context: click.Context, as_json: bool) -> None:
 
 
 @learn.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def status(as_json: bool) -> None:
+    """Show what was learned, and how far it has come: the same as without a command."""
+    from tenure.cli.connection import perform
+
+    perform(_list(as_json))
+
+
+@learn.command()
 @click.argument("agent")
 @click.option("--tenant", help="Only this tenant's runs.")
+@click.option(
+    "--again",
+    metavar="CAPABILITY",
+    multiple=True,
+    help="Propose it anew, though the same was taken back or turned away.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def mine(agent: str, tenant: str | None, as_json: bool) -> None:
+def mine(agent: str, tenant: str | None, again: tuple[str, ...], as_json: bool) -> None:
     """Look for patterns in the runs of AGENT now.
 
-    By itself that happens every hour. What is new is tested on runs that it was not learned from, and then people are asked.
+    By itself that happens every hour. What is new is tested on recorded runs, and then people are asked.
     """
     from tenure.cli.connection import perform
 
-    perform(_mine(agent, tenant, as_json))
+    perform(_mine(agent, tenant, again, as_json))
 
 
 @learn.command()
@@ -87,14 +105,24 @@ def show(capability: str, agent: str | None, tenant: str | None, as_json: bool) 
 def _answering(choice: str) -> Callable[..., Any]:  # Any: click's decorators
     @click.argument("capability")
     @_whose
+    @click.option(
+        "--version", type=int, help="Which version you have read; without it you are told which one is asked about."
+    )
     @click.option("--as", "principal", default="operator", show_default=True, help="Which key signs.")
     @click.option("--note", default="", help="A word on why; it is recorded.")
-    def command(capability: str, agent: str | None, tenant: str | None, principal: str, note: str) -> int:
+    def command(
+        capability: str, agent: str | None, tenant: str | None, version: int | None, principal: str, note: str
+    ) -> int:
         from tenure.cli.approvals import give_answer
         from tenure.cli.connection import perform
 
         return give_answer(
-            perform(_asked(capability, agent, tenant)), choice, principal, note, only_print=False, as_json=False
+            perform(_asked(capability, agent, tenant, version)),
+            choice,
+            principal,
+            note,
+            only_print=False,
+            as_json=False,
         )
 
     return command
@@ -133,7 +161,7 @@ async def _list(as_json: bool) -> None:
     async with connected(server=False) as system:
         found = await system.learn.every()
     if as_json:
-        told = [{"capability": vars(kept), "rollout": vars(rollout) if rollout else None} for kept, rollout in found]
+        told = [{"capability": _loaded(kept), "rollout": _rollout(rollout)} for kept, rollout in found]
         render.document({"capabilities": told})
     elif not found:
         told = "nothing was learned yet: learning={...} on an Agent, and runs that somebody calls good, do that"
@@ -142,13 +170,13 @@ async def _list(as_json: bool) -> None:
         learned.print_list(found)
 
 
-async def _mine(agent: str, tenant: str | None, as_json: bool) -> None:
+async def _mine(agent: str, tenant: str | None, again: tuple[str, ...], as_json: bool) -> None:
     from tenure.cli import learned, render
     from tenure.cli.connection import connected
 
     click.echo(f"looking at the runs of {agent} ...", err=True)
     async with connected() as system:
-        mined = await system.learn.mine(agent, tenant)
+        mined = await system.learn.mine(agent, tenant, again=again)
         whose = tenant or "default"
         recorded, unjudged = (0, 0) if mined.read else await system.learn.recorded(whose, agent)
     if as_json:
@@ -156,10 +184,18 @@ async def _mine(agent: str, tenant: str | None, as_json: bool) -> None:
         return
     said = [f"{render.count(mined.read, 'verified run')} looked at", *learned.found(mined)]
     if not mined.read:
-        told = f"{unjudged} of {render.count(recorded, 'recorded run')} of tenant {whose} judged by nobody"
-        said.append(f"{told}: add evaluate= or feedback; only what somebody called good teaches")
+        said.append(_nothing_read(whose, recorded, unjudged))
     for line in said:
         render.put(render.console(), line)
+
+
+def _nothing_read(tenant: str, recorded: int, unjudged: int) -> str:
+    """Why no run could be looked at."""
+    if unjudged or not recorded:
+        told = f"{unjudged} of {count(recorded, 'recorded run')} of tenant {tenant} judged by nobody"
+        return f"{told}: add evaluate= or feedback; only what somebody called good teaches"
+    told = f"{count(recorded, 'recorded run')} of tenant {tenant}, and none teaches this build of the agent"
+    return f"{told}: they are of earlier builds, older than timeWindow, or nobody called them good"
 
 
 async def _patterns(agent: str, tenant: str, least: int, as_json: bool) -> None:
@@ -193,20 +229,26 @@ async def _show(name: str, agent: str | None, tenant: str | None, as_json: bool)
 
 
 def _document(known: Known) -> JsonObject:
-    import json
-
-    kept = vars(known.kept)
-    loaded = {name: json.loads(kept[name]) if kept[name] else None for name in ("body", "proposal", "report")}
     return {
-        "capability": {**kept, **loaded},
-        "rollout": vars(known.rollout) if known.rollout else None,
+        "capability": _loaded(known.kept),
+        "rollout": _rollout(known.rollout),
         "changes": [vars(one) for one in known.changes],
-        "tried": [vars(one) for one in known.tried],
+        "tried": [{**vars(one), "came_of": known.came_of(one)} for one in known.tried],
     }
 
 
-async def _asked(name: str, agent: str | None, tenant: str | None) -> str:
-    """The open request about a capability."""
+def _loaded(kept: Kept) -> JsonObject:
+    """What the store keeps as text is a document here too."""
+    told = vars(kept)
+    return {**told, **{name: json.loads(told[name]) if told[name] else None for name in ("body", "proposal", "report")}}
+
+
+def _rollout(row: RolloutRow | None) -> JsonObject | None:
+    return {**vars(row), "body": json.loads(row.body)} if row else None
+
+
+async def _asked(name: str, agent: str | None, tenant: str | None, version: int | None) -> str:
+    """The open request about the version of a capability that was read; an answer is never about another one."""
     from tenure.cli.connection import connected
     from tenure.client.learn import workflow_of
 
@@ -216,6 +258,13 @@ async def _asked(name: str, agent: str | None, tenant: str | None) -> str:
     if not opened:
         stage = known.rollout.stage.replace("_", " ") if known.rollout else "being tested"
         raise NotFound(f"nobody is asked about {name} now: it is {stage}")
+    asked = opened[0].payload
+    newest = asked.get("version")
+    what, read = f"{asked.get('step')} {name} version {newest}", f"`tenure learn show {name}`"
+    if version is None:
+        raise BadInput(f"people are asked to {what}: read it ({read}), and say --version {newest}")
+    if version != newest:
+        raise BadInput(f"--version {version}: people are asked to {what}; read that one first ({read})")
     return opened[0].id
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from tenure.cli import render
 from tenure.learn.card import Asked, Described
+from tenure.learn.rollout import LIVE
 from tenure.wire import JsonObject
 
 if TYPE_CHECKING:
@@ -20,12 +21,8 @@ if TYPE_CHECKING:
     from tenure.learn.rollout import Rollout
     from tenure.runtime.store.capabilities import Kept, RolloutRow
 
-STEPS = {
-    "deploy": "looks on at the runs that it knows, and changes nothing yet",
-    "promote": "makes the turns of every run that it knows, in Claude's place",
-}
-SERVES = {"no": "nobody", "shadow": "nobody yet", "canary": "a share", "all": "everybody"}
 SHOWN = 5  # of the newest runs
+HOW = {"shadow": "looked on", "canary": "as a canary", "all": "made its turns"}
 
 
 def asked(payload: JsonObject) -> Asked | None:
@@ -38,8 +35,7 @@ def asked(payload: JsonObject) -> Asked | None:
 
 def step(told: Asked) -> str:
     """What an approval leads to."""
-    does = STEPS.get(told.step, told.step)
-    return f"{told.step} {told.capability} version {told.version}: it then {does}"
+    return f"{told.step} {told.capability} version {told.version}: {told.leads_to}"
 
 
 def card(told: Asked) -> list[tuple[str, str]]:
@@ -81,16 +77,17 @@ def _listed(name: str, lines: Sequence[str]) -> list[tuple[str, str]]:
 def print_list(found: Sequence[tuple[Kept, RolloutRow | None]]) -> None:
     """All of them: how far each has come, and why."""
     console = render.console()
-    rows = [
-        (kept.id, f"{kept.version}", _stage(rollout), SERVES[rollout.serving] if rollout else "nobody", _whose(kept))
-        for kept, rollout in found
-    ]
+    rows = [(kept.id, f"{kept.version}", _stage(rollout), _serves(rollout), _whose(kept)) for kept, rollout in found]
     names = ("capability", "version", "stage", "serves", "agent")
     render.put(console, render.listing(names, rows, right=(1,)))
     console.print()
     for kept, rollout in found:
         if rollout is not None:
-            told = [rollout.why, *([evidence(rollout)] if rollout.serving != "no" else []), *_asks(kept, rollout)]
+            told = [
+                _why(kept, rollout),
+                *([evidence(rollout)] if rollout.serving != "no" else []),
+                *_asks(kept, rollout),
+            ]
             render.put(console, render.pairs(_listed(kept.id, told), indent=0))
 
 
@@ -131,20 +128,28 @@ def _print_past(console: Console, known: Known) -> None:
     render.put(console, render.pairs(rows or [("-", "nothing yet: it is being tested")]))
     if known.tried:
         console.print("\nNewest runs that it was tried on")
-        mine = [(one.mode, f"{one.workflow.rpartition(':')[2]}  {render.ago(one.at)}") for one in known.tried[:SHOWN]]
-        render.put(console, render.pairs(mine))
+        tried = [
+            (
+                one.workflow.rpartition(":")[2],
+                HOW[one.mode],
+                ", ".join(known.came_of(one)) or "under way",
+                render.ago(one.at),
+            )
+            for one in known.tried[:SHOWN]
+        ]
+        render.put(console, render.listing(("run", "how", "what came of it", ""), tried))
 
 
 def found(mined: Mined) -> list[str]:
     """What a look at the runs has found, a line each."""
     said: list[str] = []
     for one in mined.found:
-        where = f"{one.capability} ({one.runs} runs of tenant {one.tenant})"
+        where = f"{one.capability} ({render.count(one.runs, 'run')} of tenant {one.tenant})"
         match one.what:
             case "new":
                 by = f" ({one.why})" if one.why else ""
                 said.append(
-                    f"{where}: version {one.version}{by} is being tested; then people are asked (`tenure pending`)"
+                    f"{where}: version {one.version}{by} is being tested; `tenure learn` says what became of it"
                 )
             case "answers":
                 said.append(f"{where}: {one.version} learned; who asks for one of them is given it without Claude")
@@ -182,13 +187,14 @@ def _now(known: Known) -> str:
     rollout = known.rollout
     if rollout is None:
         return "mined: it is being tested"
-    return f"{_words(rollout.stage)}, serves {SERVES[rollout.serving]}: {rollout.why}"
+    return f"{_stage(rollout)}, serves {_serves(rollout)}: {_why(known.kept, rollout)}"
 
 
 def _asks(kept: Kept, rollout: RolloutRow) -> list[str]:
     """What people are asked about it now, and how they answer."""
     asked = state(rollout).asked
-    return [f"people are asked to {asked.what} it: `tenure learn approve {kept.id}`, or deny"] if asked else []
+    how = f"`tenure learn approve {kept.id} --version {kept.version}`, or deny"
+    return [f"people are asked to {asked.what} it: {how}"] if asked else []
 
 
 def state(row: RolloutRow) -> Rollout:
@@ -201,12 +207,36 @@ def state(row: RolloutRow) -> Rollout:
 def evidence(row: RolloutRow) -> str:
     """What speaks for it and against it so far."""
     found = state(row)
-    tally, served = found.tally, found.errors.runs
-    return f"{render.count(tally.runs, 'run')} counted, {tally.wrong} of them wrong; it served {served}"
+    tally, given = found.tally, found.errors.runs
+    counted = f"{render.count(tally.runs, 'run')} counted, {tally.wrong} of them wrong"
+    aim = "" if found.stage == "promoted" or not found.needs else f" ({found.needs} clean ones promote it)"
+    return f"{counted}{aim}; {given} were given to it, {found.errors.bad} of those failed"
 
 
 def _stage(rollout: RolloutRow | None) -> str:
-    return _words(rollout.stage) if rollout else "mined"
+    if rollout is None:
+        return "mined"
+    if state(rollout).held:
+        return f"{_words(rollout.stage)}, paused"
+    is_stopped = rollout.serving == "no" and rollout.stage in LIVE  # by somebody's word, before its workflow has heard
+    return f"{_words(rollout.stage)}, stopped" if is_stopped else _words(rollout.stage)
+
+
+def _serves(rollout: RolloutRow | None) -> str:
+    match rollout.serving if rollout else "no":
+        case "canary" if rollout is not None:
+            return f"{rollout.percent} % of the users"
+        case "all":
+            return "everybody"
+        case "shadow":
+            return "nobody yet"
+        case _:
+            return "nobody"
+
+
+def _why(kept: Kept, rollout: RolloutRow) -> str:
+    held = state(rollout).held
+    return f"paused: {held}: `tenure learn resume {kept.id}`" if held else rollout.why
 
 
 def _whose(kept: Kept) -> str:

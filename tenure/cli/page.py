@@ -37,7 +37,10 @@ SILENCE = {  # what no answer in time leads to, where it does not end the run
     Kind.ANSWER: "it counts as denied, and the run ends",
     Kind.BUDGET: "it counts as denied, and the run ends",
     Kind.ESCALATION: "it counts as denied, and the level stays as it is",
-    Kind.DEPLOYMENT: "it counts as denied, and nothing goes into service",
+}
+UNANSWERED = {  # where people are asked about a capability: silence is neither a yes nor a no
+    "deploy": "it serves nobody, and may be reopened (`tenure learn reopen`)",
+    "promote": "it serves nobody any more, and may be reopened (`tenure learn reopen`)",
 }
 EFFECTS = {
     "done": "done",
@@ -199,7 +202,19 @@ def afterwards(request: Request) -> str:
         return "the run ends"
     if (over := _period_ends(request)) is not None and over <= request.deadline:
         return f"the {request.payload['scope'].rpartition('/')[2]} is over, and the run tries again"
+    if request.kind is Kind.DEPLOYMENT:
+        return UNANSWERED.get(request.payload.get("step", ""), UNANSWERED["deploy"])
     return SILENCE.get(request.kind, "it counts as denied")
+
+
+def subject(request: Request) -> tuple[str, str]:
+    """What asks: a run, or the page on which a capability's rollout or a level is told of."""
+    told = request.payload
+    if request.kind is Kind.DEPLOYMENT:
+        return "see", f"tenure learn show {told.get('capability')} --agent {request.agent} --tenant {request.tenant}"
+    if request.kind is Kind.ESCALATION:
+        return "see", f"tenure trust {request.agent} --tenant {request.tenant}"
+    return "run", request.workflow
 
 
 def until(request: Request) -> str:
@@ -256,6 +271,8 @@ def below(request: Request) -> str:
 
 def what(payload: JsonObject) -> str:
     """What a request is about: the call in full, or several, and whatever else the person decides about."""
+    if (told := learned.asked(payload)) is not None:
+        return learned.step(told)
     if "answer" in payload:
         return f"send this final answer:\n{payload['answer']}"
     if "calls" in payload:
@@ -263,8 +280,6 @@ def what(payload: JsonObject) -> str:
         return "\n".join(f"{number}. {_call(one, one.get('why', ''))}" for number, one in enumerate(calls, 1))
     if "tool" in payload:
         return _call(payload)
-    if (told := learned.asked(payload)) is not None:
-        return learned.step(told)
     return "\n".join(f"{name}: {told}" for name, told in _rest(payload))
 
 

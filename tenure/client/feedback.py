@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from tenure.client.connected import Connected
 from tenure.client.runs import Runs
 from tenure.errors import BadInput, NotFound
-from tenure.runtime import judging
-from tenure.runtime.store import Connection, agents, cached, ledgers, outcomes, runs, verdicts
+from tenure.runtime import judging, learning
+from tenure.runtime.store import Connection, agents, cached, ledgers, outcomes, runs, trials, verdicts
 from tenure.runtime.store.cached import Hit
 from tenure.runtime.store.runs import RunRow
+from tenure.runtime.store.trials import Tried
 from tenure.runtime.store.verdicts import RunVerdict, Tally
 from tenure.trust.ledger import Policy
 
@@ -24,7 +25,7 @@ class Bearing:
     """What verdicts on a run can do to the level of its agent.
 
     `idle` says why good and bad move none; empty where they may. `is_known`: an incident in this run has counted before. `given` is
-    the answer that a rule of a cache gave in the place of Claude, if one did.
+    the answer that a rule of a cache gave in the place of Claude, if one did; `made_by` the capability that made its turns.
     """
 
     agent: str
@@ -33,6 +34,7 @@ class Bearing:
     idle: str
     is_known: bool
     given: Hit | None = None
+    made_by: Tried | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _bearing(db: Connection, workflow: str) -> Bearing:
     is_known = kept is not None and workflow.rpartition(":")[2] in kept.ledger.incidents
     hit = cached.hit_of(db, workflow)
     given = None if hit is None or hit.audited else hit  # audited: Claude was asked all the same
-    return Bearing(run.agent, run.tenant, bool(text), idle, is_known, given)
+    tried = trials.of_run(db, workflow)
+    made_by = tried if tried is not None and learning.is_answerable(db, tried) else None
+    return Bearing(run.agent, run.tenant, bool(text), idle, is_known, given, made_by)
 
 
 def _idle(db: Connection, run: RunRow, fingerprint: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -22,22 +22,44 @@ from tenure.runtime import schedules
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings, trials
 from tenure.runtime.store.capabilities import LOST, ChangeRow, Kept, RolloutRow
-from tenure.runtime.store.trials import Tried
+from tenure.runtime.store.trials import Kind, Trial, Tried
 from tenure.runtime.temporal import WORKFLOW_TASK
 
 What: TypeAlias = Literal["pause", "resume", "roll_back", "retire", "reopen"]
 NARROWS = ("pause", "roll_back", "retire")
 SHOWN = 20  # runs that it was tried on
+CAME: dict[Kind, str] = {
+    "finished": "finished",
+    "left": "left to Claude",
+    "failed": "failed",
+    "in_doubt": "in doubt",
+    "breach": "went beyond what was approved",
+    "good": "called good",
+    "bad": "called bad",
+    "unsafe": "called unsafe",
+}
 
 
 @dataclass(frozen=True)
 class Known:
-    """A capability in its newest version: how far it has come, what became of it, and the newest runs that it was tried on."""
+    """A capability in its newest version: how far it has come, what became of it, and the newest runs that version was tried on.
+
+    `trials` are what came of those runs, in order.
+    """
 
     kept: Kept
     rollout: RolloutRow | None
     changes: list[ChangeRow]
     tried: list[Tried]
+    trials: list[Trial]
+
+    def came_of(self, run: Tried) -> list[str]:
+        """What came of one of its runs, in words."""
+        return [
+            f"{CAME[one.kind]}: {one.note}" if one.note else CAME[one.kind]
+            for one in self.trials
+            if one.workflow == run.workflow
+        ]
 
 
 @dataclass(frozen=True)
@@ -46,15 +68,18 @@ class Learn:
 
     system: Connected
 
-    async def mine(self, agent: str, tenant: str | None = None) -> Mined:
-        """Look for patterns in the runs of an agent now, and wait for what is found. Raises NotServed where no worker serves it."""
+    async def mine(self, agent: str, tenant: str | None = None, *, again: Sequence[str] = ()) -> Mined:
+        """Look for patterns in the runs of an agent now, and wait for what is found. Raises NotServed where no worker serves it.
+
+        `again` are capabilities that ended: where the same is found, it is proposed anew, as another version.
+        """
         store = self.system.require_store()
         queue = await store.read(lambda db: agents.queue(db, agent, _now()))
         if not queue:
             raise NotServed(f"no worker serves an agent {agent!r} now: `tenure worker --agents ...` does")
         return await self.system.temporal.execute_workflow(
             schedules.MINER,
-            Mine(agent=agent, tenant=tenant),
+            Mine(agent=agent, tenant=tenant, again=list(again)),
             id=f"{schedules.schedule_id(agent)}:{secrets.token_hex(4)}",
             task_queue=queue,
             task_timeout=WORKFLOW_TASK,
@@ -96,11 +121,10 @@ class Learn:
         who = kept.tenant, kept.agent
 
         def read(db: Connection) -> Known:
+            tried = trials.of_version(db, who, kept.id, kept.version, SHOWN)
+            came = [trial for one in tried for trial in trials.of_workflow(db, one)]
             return Known(
-                kept,
-                capabilities.rollout(db, who, kept.id),
-                capabilities.changes(db, who, kept.id),
-                trials.of_capability(db, who, kept.id, SHOWN),
+                kept, capabilities.rollout(db, who, kept.id), capabilities.changes(db, who, kept.id), tried, came
             )
 
         return await self.system.require_store().read(read)

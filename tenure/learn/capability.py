@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
@@ -11,6 +10,8 @@ from typing import Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tenure.errors import BadInput
+from tenure.learn.program import Problem
+from tenure.learn.subset import parsed
 from tenure.learn.trigger import Captured, Trigger, match, names
 from tenure.wire import Wire
 
@@ -56,10 +57,9 @@ class Capability(Wire):
     @field_validator("program")
     @classmethod
     def _parses(cls, value: str) -> str:
-        try:
-            ast.parse(value)
-        except (SyntaxError, ValueError) as error:
-            raise ValueError(f"is no program: {error}") from error
+        tree = parsed(value)
+        if isinstance(tree, Problem):
+            raise ValueError(f"is no program: {tree}")
         return value
 
     @model_validator(mode="after")

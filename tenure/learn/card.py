@@ -36,9 +36,10 @@ class Card(Described):
 
 
 class Asked(Card):
-    """What a request says: which step is asked for, of which version; `digest` is that of the capability."""
+    """What a request says: which step of which version is asked for, and what it leads to; `digest` is that of the capability."""
 
     step: str
+    leads_to: str
     capability: str
     version: int
     digest: str

@@ -72,8 +72,8 @@ class _Section(BaseModel):
 class Patterns(_Section):
     """What counts as a pattern.
 
-    `min_occurrences` runs within `time_window` ("7d"; seconds inside) that asked the same and did the same. A capability answers
-    where it is sure by at least `confidence_threshold`. Few occurrences are allowed, although they prove little (`notes`): a
+    `min_occurrences` runs within `time_window` ("7d"; seconds inside) that did the same, of which a program explains a share of
+    `confidence_threshold` at least, and contradicts none. Few occurrences are allowed, although they prove little (`notes`): a
     capability is made of them, and evidence of its quality comes from its rollout.
     """
 

@@ -46,6 +46,7 @@ class Answered(_Event):
     choice: Literal["approved", "denied", "expired"]
     digest: str
     by: list[str] = Field(default_factory=list[str])
+    note: str = ""
 
 
 class Compared(_Event):
@@ -69,12 +70,12 @@ class Breach(_Event):
 
     A `guard` that fails before it is a fall back, and is told either so or as Served, never twice. `fingerprint`: the agent is
     another than the one it was learned from. `diverged`: the program did not do what its recording says. `changed`: the store holds
-    another program than the one that was tested.
+    another program than the one that was tested. `unsafe`: somebody has said so of a run whose turns it made.
     """
 
     kind: Literal["breach"] = "breach"
     run: str
-    what: Literal["unexpected_write", "guard", "fingerprint", "diverged", "changed"]
+    what: Literal["unexpected_write", "guard", "fingerprint", "diverged", "changed", "unsafe"]
     wrote: bool = False
 
 

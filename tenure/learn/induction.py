@@ -1,8 +1,8 @@
 """Induction: from recordings of verified runs to proposed capabilities, without a model.
 
 Rules of this file: pure, deterministic, independent of the order of the recordings. Runs are grouped by what they did first, by
-what was asked second. A proposal explains at least four in five of its group, contradicts no run of any group, and says what it
-rests on; everything else is refused with the reason.
+what was asked second. A proposal explains at least a share of its group, contradicts no run of any group, and says what it rests
+on; everything else is refused with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from tenure import bounds
 from tenure.learn.capability import Capability
-from tenure.learn.expressions import Expression, Fixed, Found, Mapped, Name, inputs
+from tenure.learn.expressions import Expression, Fixed, Found, Mapped, Name, describe, inputs
 from tenure.learn.forms import forms, templates
 from tenure.learn.plan import Outcome, Plan, perform, recorded
 from tenure.learn.recording import Recording, Step
@@ -43,7 +43,7 @@ from tenure.learn.trigger import (
 )  # fmt: skip
 from tenure.wire import Wire
 
-SHARE = Fraction(4, 5)  # of a group that a proposal explains at least
+SHARE = Fraction(4, 5)  # of a group that a proposal explains at least, where nothing else is said
 TYPICAL = Fraction(9, 10)  # of a group's requests that hold a word which belongs to what they ask for
 MONTH = 30 * 24 * 3600 * 1000  # milliseconds
 Behaviour: TypeAlias = tuple[str, ...]
@@ -86,22 +86,33 @@ class _Group:
         return [run.run for run in self.runs]
 
 
-def induce(recordings: Sequence[Recording], *, minimum: int = 10) -> list[Induced | Refused]:
-    """What can be learned, one entry for each behaviour that occurs, in the order of the behaviours."""
+@dataclass(frozen=True)
+class _Terms:
+    """On which terms something is learned: what no proposal may contradict, what stands in no free place, and how much it takes."""
+
+    all_runs: Sequence[Recording]
+    vocabulary: list[str]
+    minimum: int
+    share: Fraction
+
+
+def induce(recordings: Sequence[Recording], *, minimum: int = 10, share: Fraction = SHARE) -> list[Induced | Refused]:
+    """What can be learned, one entry for each behaviour that occurs, in the order of the behaviours.
+
+    `minimum` runs must have done the same, and the program explain a `share` of them (above 0, at most 1).
+    """
     once = {run.run: run for run in recordings}
     ordered = sorted(once.values(), key=lambda run: (run.request, run.run))
     groups = _groups(ordered)
-    vocabulary = _vocabulary(groups)
-    return [found for group in groups for found in _of_group(group, ordered, vocabulary, minimum)]
+    terms = _Terms(ordered, _vocabulary(groups), minimum, share)
+    return [found for group in groups for found in _of_group(group, terms)]
 
 
-def _of_group(
-    group: _Group, all_runs: Sequence[Recording], vocabulary: list[str], minimum: int
-) -> list[Induced | Refused]:
+def _of_group(group: _Group, terms: _Terms) -> list[Induced | Refused]:
     """What the group teaches as one; where that is nothing, what the ways to ask for it teach one by one."""
-    whole = _learned(group, all_runs, vocabulary, minimum)
-    ways = _by_form(group, minimum) if isinstance(whole, Refused) else []
-    found = [_learned(way, all_runs, vocabulary, minimum) for way in ways]
+    whole = _learned(group, terms)
+    ways = _by_form(group, terms.minimum) if isinstance(whole, Refused) else []
+    found = [_learned(way, terms) for way in ways]
     return found if any(isinstance(one, Induced) for one in found) else [whole]
 
 
@@ -153,41 +164,41 @@ class _Nothing(Exception):
     """Nothing is learned from the group, and why."""
 
 
-def _learned(group: _Group, all_runs: Sequence[Recording], vocabulary: list[str], minimum: int) -> Induced | Refused:
+def _learned(group: _Group, terms: _Terms) -> Induced | Refused:
     try:
-        return _proposal(group, all_runs, vocabulary, minimum)
+        return _proposal(group, terms)
     except (_Nothing, Unexplained) as nothing:
         changes = [step.tool for step in group.runs[0].changes]
         return Refused(why=str(nothing), runs=group.ids, changes=changes)
 
 
-def _proposal(group: _Group, all_runs: Sequence[Recording], vocabulary: list[str], minimum: int) -> Induced:
+def _proposal(group: _Group, terms: _Terms) -> Induced:
     """By the first template that bears one. Raises what speaks against the first, which covers most, where none does."""
     sound = [run for run in group.runs if all(step.ok for step in run.changes)]
-    if len(sound) < minimum:
-        raise _Nothing(f"{len(sound)} runs whose changes all succeeded, {minimum} are needed")
+    if len(sound) < terms.minimum:
+        raise _Nothing(f"{len(sound)} runs whose changes all succeeded, {terms.minimum} are needed")
     against: Exception = _Nothing("the requests do not follow one form: nothing tells which of their words may vary")
-    for at, parts in enumerate(templates([run.request for run in sound], SHARE)):
+    for at, parts in enumerate(templates([run.request for run in sound], terms.share)):
         try:
-            return _by_template(Trigger(parts=parts, vocabulary=vocabulary), sound, group, all_runs)
+            return _by_template(Trigger(parts=parts, vocabulary=terms.vocabulary), sound, group, terms)
         except (_Nothing, Unexplained) as nothing:
             against = nothing if at == 0 else against
     raise against
 
 
-def _by_template(trigger: Trigger, sound: Sequence[Recording], group: _Group, all_runs: Sequence[Recording]) -> Induced:
+def _by_template(trigger: Trigger, sound: Sequence[Recording], group: _Group, terms: _Terms) -> Induced:
     runs = _matched(trigger, sound)
-    _must_cover(len(runs), len(sound), "requests follow one form")
+    _must_cover(len(runs), len(sound), terms.share, "requests follow one form")
     trigger, runs, plan = _settled(trigger, runs)
-    _must_not_contradict(trigger, plan, group, all_runs)
+    _must_not_contradict(trigger, plan, group, terms.all_runs)
     clean = [run.recording for run in runs if _replayed(plan, run).verdict == "clean"]
-    _must_cover(len(clean), len(sound), "runs are explained")
+    _must_cover(len(clean), len(sound), terms.share, "runs are explained")
     return _induced(group, sound, clean, trigger, plan)
 
 
-def _must_cover(explained: int, runs: int, what: str) -> None:
-    if explained < SHARE * runs:
-        raise _Nothing(f"only {explained} of {runs} {what}, {float(SHARE):.0%} are needed")
+def _must_cover(explained: int, runs: int, share: Fraction, what: str) -> None:
+    if explained < share * runs:
+        raise _Nothing(f"only {explained} of {runs} {what}, {float(share):.0%} are needed")
 
 
 def _matched(trigger: Trigger, recordings: Sequence[Recording]) -> list[Run]:
@@ -331,9 +342,13 @@ def _capability(group: _Group, clean: Sequence[Recording], trigger: Trigger, pla
         guards=[check.why for check in plan.checks],
         tools=plan.tools,
         changes=plan.changes,
-        answer="".join(p if isinstance(p, str) else f"{{{', '.join(sorted(inputs(p)))}}}" for p in pieces),
+        answer="".join(p if isinstance(p, str) else f"{{{_shown(p)}}}" for p in pieces),
         provenance=sorted(run.run for run in clean),
     )
+
+
+def _shown(piece: Expression) -> str:
+    return piece.name if isinstance(piece, Name) else describe(piece)
 
 
 def _id(group: _Group) -> str:

@@ -81,10 +81,14 @@ class Set(Wire):
 
 
 class Mine(Wire):
-    """Look for patterns in the runs of an agent; of one tenant, or of each."""
+    """Look for patterns in the runs of an agent; of one tenant, or of each.
+
+    `again`: capabilities that are to be proposed anew where the same is found of which a version has ended.
+    """
 
     agent: str
     tenant: str | None = None
+    again: list[str] = Field(default_factory=list[str])
 
 
 class Found(Wire):

@@ -29,12 +29,19 @@ class Report(Wire):
     """`cases` are the held-out runs of its kind, `others` how many requests of other kinds it was shown.
 
     `executed` are those of the others with which it would have done something. `problems` are what the type check says.
+    `is_crossed`: each run was tried with the program that the others teach, in turn (cross-validation).
     """
 
     cases: list[Case] = Field(default_factory=list[Case])
     others: int = 0
     executed: list[Case] = Field(default_factory=list[Case])
     problems: list[str] = Field(default_factory=list[str])
+    is_crossed: bool = False
+
+    @property
+    def how(self) -> str:
+        """What the runs that it was tried on are to it."""
+        return "each by a program learned from the others" if self.is_crossed else "none of which it was learned from"
 
     @property
     def coverage(self) -> Decimal:
@@ -61,7 +68,7 @@ class Report(Wire):
         told += _named(
             [case for case in self.executed if case.verdict == "clean"], "of another kind, and would be the same"
         )
-        told.append(f"{self._many('clean')} of {len(self.cases)} runs that it was not learned from: the same changes")
+        told.append(f"{self._many('clean')} of {len(self.cases)} runs, {self.how}: the same changes")
         told += _reasons(case for case in self.cases if case.verdict == "abstained")
         told.append(f"{self.others - len(self.executed)} of {self.others} requests of other kinds: left to Claude")
         return told

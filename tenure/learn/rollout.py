@@ -53,6 +53,7 @@ BREACHES = {
     "guard": "a guard failed after its first write: what it did is in doubt",
     "fingerprint": "the agent is another than the one it was learned from",
     "diverged": "it did something else than its recording says",
+    "unsafe": "somebody has called it unsafe",
     "changed": "the store holds another program than the one that was tested",
 }
 
@@ -79,7 +80,8 @@ class Rollout(Wire):
     """All of it. `last` is the number of the last event, `at` the latest time told, `since` when the stage began.
 
     `tally` is the evidence for a promotion, `errors` watches the runs that were served, `abstained` what was left to the model;
-    `held` is why it is paused, empty if it is not. `requests` counts what people were asked, `asked` is open.
+    `held` is why it is paused, empty if it is not. `requests` counts what people were asked, `asked` is open. `needs` is how many
+    clean runs promote it.
     """
 
     capability: str
@@ -98,6 +100,7 @@ class Rollout(Wire):
     abstained: Watch = Watch()
     held: str = ""
     held_at: int = 0
+    needs: int = 0
 
 
 Step: TypeAlias = tuple[Rollout, list[Decision]]
@@ -112,7 +115,8 @@ def advance(state: Rollout, event: Event, policy: Policy) -> Step:
     """The rollout after one event, and what was decided because of it."""
     if event.number <= state.last:
         return state, []
-    state = _with(state, last=event.number, at=max(state.at, event.at))
+    needs = sprt.clean_runs(policy.error_rate)
+    state = _with(state, last=event.number, at=max(state.at, event.at), needs=needs)
     if event.version != state.version:
         return _refuse(state, f"{event.kind} speaks of version {event.version}, this is version {state.version}")
     if state.stage in ENDS:
@@ -126,6 +130,22 @@ def advance(state: Rollout, event: Event, policy: Policy) -> Step:
 def serving(state: Rollout) -> Literal["no", "shadow", "canary", "all"]:
     """What the capability is given: nothing, copies of all matching requests, those `in_canary`, or all of them."""
     return "no" if state.held else SERVES.get(state.stage, "no")
+
+
+def leads_to(what: What, policy: Policy) -> str:
+    """All that follows from an approval by itself, in words for those who sign it."""
+    needs = sprt.clean_runs(policy.error_rate)
+    if what == "promote":
+        return "it makes the turns of every run that it knows, in Claude's place, until it fails too often or is taken back"
+    if policy.strategy == "shadow":
+        return (
+            f"it looks on, and changes nothing; after {needs} clean runs people are asked whether it serves everybody"
+        )
+    half, share = -(-needs // 2), f"{policy.percent} % of the users"
+    return (
+        f"it looks on, and changes nothing; after {half} clean runs, WITHOUT asking again, it makes the turns of {share}, "
+        f"changes and all; after {needs} in all people are asked whether it serves everybody"
+    )
 
 
 def _heard(state: Rollout, event: Event, policy: Policy) -> Step:
@@ -173,12 +193,13 @@ def _answered(state: Rollout, event: Answered) -> Step:
     if state.asked is None or (event.what, event.asked) != (state.asked.what, state.asked.number):
         return _refuse(state, f"request {event.asked} ({event.what}) is not open")
     state, who = _with(state, asked=None), " and ".join(event.by)
+    note = f": {event.note}" if event.note else ""
     match event.choice:
         case "approved":
             after: Stage = "shadow" if event.what == "deploy" else "promoted"
-            return _move(state, after, f"approved by {who}" if who else "approved")
+            return _move(state, after, (f"approved by {who}" if who else "approved") + note)
         case "denied":
-            return _move(state, "rejected", f"denied by {who}" if who else "denied")
+            return _move(state, "rejected", (f"denied by {who}" if who else "denied") + note)
         case "expired":
             return _move(state, "inconclusive", f"nobody answered whether to {event.what} it: silence is no approval")
 
@@ -229,7 +250,7 @@ def _judged(state: Rollout, policy: Policy) -> Step:
     """What the evidence says now: the watch first, then the test, then how much is left to the model."""
     if watch.sounds(state.errors):
         odds = f"{watch.odds(state.errors):.0f} to 1 against an error rate of {policy.error_rate}"
-        return _end(state, f"too many of the {state.errors.runs} runs that it served failed: {odds}")
+        return _end(state, f"{state.errors.bad} of the {state.errors.runs} runs given to it failed: {odds}")
     state, told = (state, []) if state.stage == "promoted" else _tested(state, policy)
     if state.stage in LIVE and not state.held and watch.sounds(state.abstained):
         share = f"more than {_tolerated(policy)} of {state.abstained.runs} matching runs were left to the model"

@@ -7,6 +7,7 @@ Rules of this file: what is not named here is refused, so that a new Python brin
 from __future__ import annotations
 
 import ast
+import threading
 import warnings
 from collections.abc import Collection, Iterator
 
@@ -15,6 +16,9 @@ from tenure.learn.stubs import is_callable
 
 LONGEST = 16 * 1024  # bytes of one program: a person approves it, and must be able to read it
 MOST_LINES = 200
+# CPython counts the depth of a tree that it hands out for all threads together, and fails where two are handed out at once
+# ("AST constructor recursion depth mismatch").
+ONE_AT_A_TIME = threading.Lock()
 
 _STATEMENTS = (
     ast.Module, ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.While, ast.If, ast.Break, ast.Continue,
@@ -76,9 +80,7 @@ def is_wordless(program: str) -> bool:
 def parsed(program: str) -> ast.Module | Problem:
     """The program's tree, or what keeps it from having one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `"\d"` is a matter of style, and no reason to write into a worker's log
-            return ast.parse(program)
+        return tree_of(program)
     except SyntaxError as error:
         return Problem(line=error.lineno or 1, rule="invalid-syntax", message=f"{error.msg}: this is no Python")
     except (
@@ -87,6 +89,13 @@ def parsed(program: str) -> ast.Module | Problem:
         MemoryError,
     ) as error:  # NUL bytes, surrogates, or nested too deeply for the parser
         return Problem(line=1, rule="invalid-syntax", message=f"cannot be read: {error!s:.200}")
+
+
+def tree_of(program: str) -> ast.Module:
+    """The program's tree. Raises what `ast.parse` raises."""
+    with ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `"\d"` is a matter of style, and no reason to write into a worker's log
+        return ast.parse(program)
 
 
 def _too_long(program: str) -> str | None:

@@ -33,9 +33,10 @@ ALARM = nats(Fraction(20)) + 1  # rounded up
 
 
 class Watch(Wire):
-    """How many runs were watched, and for each bet the wealth of its richest part (nano-nats)."""
+    """How many runs were watched, how many of them were bad, and for each bet the wealth of its richest part (nano-nats)."""
 
     runs: int = 0
+    bad: int = 0
     wealth: list[int] = Field(default_factory=list[int])
 
 
@@ -47,7 +48,7 @@ def observed(watch: Watch, bad: bool, tolerated: Decimal) -> Watch:
     steps = _steps(tolerated)
     # Not strict: a watch that began under a release with other bets keeps those that it has.
     wealth = [max(had, new) + step[bad] for had, new, step in zip(before, begun, steps, strict=False)]
-    return Watch(runs=runs, wealth=wealth)
+    return Watch(runs=runs, bad=watch.bad + bad, wealth=wealth)
 
 
 def sounds(watch: Watch) -> bool:

@@ -20,7 +20,7 @@ from tenure.learn.capability import Capability
 from tenure.learn.induction import Induced
 from tenure.learn.program import Problem
 from tenure.learn.recording import Recording
-from tenure.learn.subset import LONGEST, faults, parsed
+from tenure.learn.subset import LONGEST, faults, parsed, tree_of
 from tenure.learn.trigger import Trigger, names, type_of
 from tenure.learn.wording import family, overlooked, settled
 from tenure.wire import Wire
@@ -143,7 +143,7 @@ def proposed(
     """What `model` proposes with a program in plain form, for runs of one kind, of which it has seen `shown`. Raises Unusable."""
     if problems := faults(program, tools.every, names(trigger.parts)):
         raise Unusable(*(in_place(one, program) for one in problems))
-    tree = ast.parse(program)
+    tree = tree_of(program)
     used = _names(tree)
     changes = [step.tool for step in kind[0].changes]
     called = [name for name in tools.every if name in used]
@@ -198,7 +198,7 @@ def _capability(
 
 def names_in(program: str) -> set[str]:
     """The names that a program reads."""
-    return _names(ast.parse(program))
+    return _names(tree_of(program))
 
 
 def _names(tree: ast.AST) -> set[str]:

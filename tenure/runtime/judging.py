@@ -62,7 +62,7 @@ def say(db: Connection, run: RunRow, source: str, good: bool, note: str, at: int
         return
     verdicts.put(db, run.workflow, source, good, note, at)
     caching.finished(db, run, at)
-    learning.judged(db, run.workflow, good, note, at)
+    learning.judged(db, run.workflow, good, severe, note, at)
     outcomes.judged(db, (run.tenant, run.agent), run.workflow, source, good, severe, note, at)
 
 

@@ -69,10 +69,20 @@ def served(db: Connection, run: RunRow, by: Served, model: str, prices: str, at:
     charges.keep_hit(db, run, model, by, prices, at)
 
 
-def judged(db: Connection, workflow: str, good: bool, note: str, at: int) -> None:
-    """Somebody has said something of a run."""
-    if (tried := trials.of_run(db, workflow)) is not None:
-        trials.add(db, tried, "good" if good else "bad", note, at)
+def judged(db: Connection, workflow: str, good: bool, severe: bool, note: str, at: int) -> None:
+    """Somebody has said something of a run. What made the turns of an unsafe one is given no other run from now on."""
+    if (tried := trials.of_run(db, workflow)) is None:
+        return
+    trials.add(db, tried, "good" if good else "bad", note, at)
+    if severe and is_answerable(db, tried):
+        trials.add(db, tried, "unsafe", note, at)
+        why = f"run {workflow.rpartition(':')[2]} was called unsafe"
+        capabilities.stop(db, (tried.tenant, tried.agent), tried.capability, tried.version, why)
+
+
+def is_answerable(db: Connection, tried: Tried) -> bool:
+    """Whether the run's turns were made by the capability, and not left to Claude before anything was changed."""
+    return tried.mode != "shadow" and "left" not in trials.kinds(db, tried.workflow)
 
 
 def over(

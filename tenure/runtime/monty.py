@@ -137,6 +137,8 @@ class Sandbox:
 
     @asynccontextmanager
     async def _session(self, **options: Any) -> AsyncGenerator[AsyncMontySession]:  # Any: checkout's own options
+        from pydantic_monty import MontyCrashedError
+
         if self._closed:
             raise Unavailable("the sandbox is closed: its worker is ending")
         self._running += 1  # from here on `close` waits
@@ -147,7 +149,7 @@ class Sandbox:
             async with AsyncExitStack() as stack:
                 try:
                     session = await stack.enter_async_context(checkout)
-                except (TimeoutError, RuntimeError) as error:
+                except (TimeoutError, RuntimeError, MontyCrashedError) as error:
                     raise Unavailable(f"no sandbox process can be had: {error}; more `processes`?") from error
                 yield session
         finally:

@@ -43,6 +43,7 @@ async def validate(sandbox: Sandbox, agent: AgentSpec, proposal: Proposal, recor
         others=len(others),
         executed=[_case(one, came) for one, came in shown if came.verdict != "abstained"],
         problems=await objections(sandbox, agent, proposal, same),
+        is_crossed=not isinstance(proposal, Written),
     )
 
 

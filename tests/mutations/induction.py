@@ -44,7 +44,7 @@ MUTANTS = (
     aligned("every item of a list", "if items and all(items) else None", "if items else None"),
     aligned("every part of a row", "if len(told) < len(parts):", "if False:"),
     induced("enough runs", "if len(sound) < minimum:", "if False:"),
-    induced("four in five", "if explained < SHARE * runs:", "if False:"),
+    induced("four in five", "if explained < share * runs:", "if False:"),
     induced("no run contradicts it", 'if compared.verdict == "wrong" and', "if False and"),
     induced("nothing hides in a place", "elif not is_aside(part):", "elif False:"),
     Mutant("induction: nobody's value", SPACE, "and is_impersonal(value)", "and True", SPACED),

@@ -181,11 +181,13 @@ async def test_a_printed_token_stands_alone_and_says_beside_it_where_it_goes(tmp
     request = stored(tmp_path, kind=Kind.TOOL_CALL, payload={"tool": "refund", "arguments": {"to": "bob\x9b2K"}})
     told = await at(tmp_path)("approve", request.id, "--print")
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", told.stdout)
-    said, when, url, how = told.stderr.splitlines()
+    said, when, url, how, quoted = told.stderr.splitlines()
     assert said == r'It says approve to req-1: refund(to="bob\x9b2K")'
     assert when == "Within 15 minutes, paste it in the Temporal UI, on the page of the run:"
     assert url.endswith("/namespaces/default/workflows/acme:run:desk:1")
-    assert how == 'More Actions, Send a Signal (or an Update): `answer`, with "TOKEN" in double quotes as JSON.'
+    assert f"{how} {quoted}".endswith(
+        'Send a Signal (or an Update): `answer`, with the "TOKEN" in double quotes as JSON.'
+    )
     document = json.loads((await at(tmp_path)("approve", request.id, "--print", "--json")).stdout)
     assert (document["request"], document["url"]) == ("req-1", url)
     assert read(document["token"], keys.load(tmp_path / "keys", "operator").public_key()).verdict == "approve"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
 
-from tenure.learn.induction import Induced, induce
+from tenure.learn.induction import Induced, Refused, induce
 from tenure.learn.recording import Recording
 from tenure.learn.subset import faults
 from tests.unit import taught
@@ -43,3 +44,14 @@ def renamed(run: Recording, names: dict[str, str]) -> Recording:
         for step in run.steps
     ]
     return run.model_copy(update={"steps": steps})
+
+
+def test_it_explains_as_large_a_share_of_what_did_the_same_as_is_asked_for() -> None:
+    odd = taught.ticket(7777, 555, 50).model_copy(update={"request": "T-555 came again, it is T-7777: drop the latter"})
+    (found,) = induce([*taught.tickets(), odd])
+    assert isinstance(found, Induced)
+    assert (len(found.runs), found.agreement) == (12, 12 / 13)
+    of_one_form, rest = induce([*taught.tickets(), odd], share=Fraction(19, 20))
+    assert isinstance(of_one_form, Induced)
+    assert (len(of_one_form.runs), of_one_form.agreement) == (12, 1.0), "as a pattern of its own"
+    assert isinstance(rest, Refused)

@@ -17,7 +17,14 @@ SILENCE: list[tuple[dict[str, Any], str]] = [
     ({"kind": Kind.IN_DOUBT, "on_timeout": "halt", "choices": ["happened", "did-not", "stop"]}, "the run ends"),
     ({"kind": Kind.PARKED, "on_timeout": "halt", "choices": ["continue", "stop"]}, "the run ends"),
     ({"kind": Kind.ESCALATION}, "it counts as denied, and the level stays as it is"),
-    ({"kind": Kind.DEPLOYMENT}, "it counts as denied, and nothing goes into service"),
+    (
+        {"kind": Kind.DEPLOYMENT, "payload": {"step": "deploy"}},
+        "it serves nobody, and may be reopened (`tenure learn reopen`)",
+    ),
+    (
+        {"kind": Kind.DEPLOYMENT, "payload": {"step": "promote"}},
+        "it serves nobody any more, and may be reopened (`tenure learn reopen`)",
+    ),
     ({"kind": Kind.BUDGET}, "it counts as denied, and the run ends"),
 ]
 NIGHT = 1_795_305_600_000  # 2026-11-22 00:00 UTC

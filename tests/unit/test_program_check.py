@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -146,3 +148,15 @@ def test_an_input_has_a_name_of_its_own(name: str) -> None:
 @given(st.text())
 def test_reading_any_text_at_all_raises_nothing(text: str) -> None:
     assert all(isinstance(problem, Problem) for problem in faults(text))
+
+
+def test_programs_may_be_read_in_several_threads_at_once() -> None:
+    """CPython alone fails at that: "AST constructor recursion depth mismatch"."""
+    deep = f"x = {'(' * 30}1{' + 1)' * 30}\n'said'"
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(faults, [deep] * 400)) == [[]] * 400
+    finally:
+        sys.setswitchinterval(before)

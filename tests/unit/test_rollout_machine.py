@@ -135,7 +135,9 @@ class Life(RuleBasedStateMachine):
         elif model is not None:
             model()
         if any(isinstance(one, Refused) for one in told):
-            assert self.made.state == before.model_copy(update={"last": event.number, "at": self.made.at})
+            assert self.made.state == before.model_copy(
+                update={"last": event.number, "at": self.made.at, "needs": self.made.state.needs}
+            )
         for one in told:
             if isinstance(one, Moved) and one.after == "promoted" and self.made.policy.require_approval:
                 assert self.approved == {"deploy", "promote"}
@@ -276,7 +278,9 @@ class Life(RuleBasedStateMachine):
         event = self._known(kind, version=version, run="r", outcome=more, what=what, by="olivia")
         before = self.made.state
         self._tell(event, None)
-        assert self.made.state == before.model_copy(update={"last": event.number, "at": self.made.at})
+        assert self.made.state == before.model_copy(
+            update={"last": event.number, "at": self.made.at, "needs": self.made.state.needs}
+        )
 
     @invariant()
     def it_is_where_the_model_is(self) -> None:

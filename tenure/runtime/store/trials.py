@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from tenure.runtime.store.connection import Connection
 
 Mode: TypeAlias = Literal["shadow", "canary", "all"]
-Kind: TypeAlias = Literal["finished", "left", "failed", "in_doubt", "breach", "good", "bad"]
+Kind: TypeAlias = Literal["finished", "left", "failed", "in_doubt", "breach", "good", "bad", "unsafe"]
 DDL = (
     """CREATE TABLE tried (
         workflow TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL, version INTEGER NOT NULL,
@@ -19,8 +19,9 @@ DDL = (
     """CREATE TABLE trials (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, agent TEXT NOT NULL, capability TEXT NOT NULL,
         version INTEGER NOT NULL, workflow TEXT NOT NULL,
-        kind TEXT NOT NULL CHECK (kind IN ('finished', 'left', 'failed', 'in_doubt', 'breach', 'good', 'bad')), note TEXT NOT NULL,
-        at INTEGER NOT NULL, UNIQUE (workflow, kind))""",
+        kind TEXT NOT NULL
+            CHECK (kind IN ('finished', 'left', 'failed', 'in_doubt', 'breach', 'good', 'bad', 'unsafe')),
+        note TEXT NOT NULL, at INTEGER NOT NULL, UNIQUE (workflow, kind))""",
     "CREATE INDEX trials_of_capability ON trials (tenant, agent, capability, version, seq)",
 )
 
@@ -85,15 +86,21 @@ def after(db: Connection, who: tuple[str, str], capability: str, version: int, s
     return [Trial(**row) for row in rows]
 
 
+def of_workflow(db: Connection, run: Tried) -> list[Trial]:
+    """What came of one run, in order."""
+    rows = db.execute("SELECT seq, kind, note, at FROM trials WHERE workflow = ? ORDER BY seq", (run.workflow,))
+    return [Trial(**row, workflow=run.workflow, mode=run.mode) for row in rows]
+
+
 def kinds(db: Connection, workflow: str) -> set[str]:
     """What came of that run."""
     return {row[0] for row in db.execute("SELECT kind FROM trials WHERE workflow = ?", (workflow,))}
 
 
-def of_capability(db: Connection, who: tuple[str, str], capability: str, most: int) -> list[Tried]:
-    """The newest runs that it was tried on."""
+def of_version(db: Connection, who: tuple[str, str], capability: str, version: int, most: int) -> list[Tried]:
+    """The newest runs that a version of it was tried on."""
     rows = db.execute(
-        "SELECT * FROM tried WHERE tenant = ? AND agent = ? AND capability = ? ORDER BY at DESC LIMIT ?",
-        (*who, capability, most),
+        "SELECT * FROM tried WHERE tenant = ? AND agent = ? AND capability = ? AND version = ? ORDER BY at DESC LIMIT ?",
+        (*who, capability, version, most),
     )
     return [Tried(**row) for row in rows]
