@@ -24,6 +24,7 @@ SURE = 5  # examples that must agree before a value of a type counts as a consta
 SIGNS = (";", ",")  # what stands between the items of a list
 CHOICES = 6  # phrases at most that are a closed set
 WAYS = 4  # to say one part
+TWICE = 2  # examples of a way: what only one of them says is no way to say it, and that one is left out
 LONGEST_ITEM = 6  # words
 EMPTY_CUES = frozenset({"is", "are", "the", "a", "an", "to", "of", "my", "your", "for", "and", "with", "as"})
 
@@ -238,7 +239,7 @@ def _ways(column: Column) -> list[Part] | None:
     ways: dict[tuple[str, ...], Column] = {}
     for tokens in column:
         ways.setdefault(_types(tokens) if tokens else ("",), []).append(tokens)
-    if not 1 < len(ways) <= WAYS:
+    if not 1 < len(ways) <= WAYS or min(map(len, ways.values())) < TWICE:
         return None
     branches = [_aligned(ways[types]) for types in sorted(ways)]
     kept = [branch for branch in branches if branch is not None]

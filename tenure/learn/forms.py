@@ -6,7 +6,7 @@ Rules of this file: pure; the outcome does not depend on the order of the reques
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from tenure.learn.alignment import template
@@ -14,6 +14,8 @@ from tenure.learn.slots import Token, cut
 from tenure.learn.trigger import Part
 
 OFTEN = Fraction(1, 5)  # of the requests that hold a word which may belong to a form
+ENOUGH = 5  # requests of a kind, before anything is said of their words
+TYPICAL = Fraction(9, 10)  # of them hold a word that belongs to what they ask for
 ALIKE = Fraction(3, 5)  # of the words of two requests of one form that both hold
 
 
@@ -32,12 +34,14 @@ def templates(requests: Sequence[str], share: Fraction) -> Iterator[list[Part]]:
 
 
 def _typical(requests: Sequence[list[Token]]) -> list[list[Token]]:
-    """The most typical first: those that hold what most others hold, and little else."""
+    """The most typical first: those that hold no sign and no type of value that few hold, and else what most others hold."""
     common = Counter(key for tokens in requests for key in {token.key for token in tokens})
+    few = OFTEN * len(requests)
 
-    def likeness(tokens: list[Token]) -> tuple[Fraction, list[str]]:
+    def likeness(tokens: list[Token]) -> tuple[int, Fraction, list[str]]:
         keys = [token.key for token in tokens]
-        return -Fraction(sum(common[key] for key in keys), len(keys)), [token.text for token in tokens]
+        strange = sum(token.kind != "word" and common[token.key] < few for token in tokens)
+        return strange, -Fraction(sum(common[key] for key in keys), len(keys)), [token.text for token in tokens]
 
     return sorted(requests, key=likeness)
 
@@ -56,6 +60,19 @@ def forms(requests: Sequence[str]) -> list[frozenset[str]]:
         else:
             near.add(request)
     return sorted((frozenset(members) for _, members in clusters), key=lambda members: (-len(members), sorted(members)))
+
+
+def belonging(kinds: Iterable[Iterable[str]]) -> list[str]:
+    """Words that belong to what any kind of request asks for: nearly all requests of that kind, of five or more, hold them.
+
+    A request that came again tells nothing new.
+    """
+    found: set[str] = set()
+    for requests in kinds:
+        texts = [_words(request) for request in set(requests)]
+        counts = Counter(word for words in texts for word in words)
+        found |= {word for word, count in counts.items() if len(texts) >= ENOUGH and count >= TYPICAL * len(texts)}
+    return sorted(found)
 
 
 def _words(request: str) -> set[str]:

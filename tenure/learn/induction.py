@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +17,7 @@ from typing import TypeAlias
 from tenure import bounds
 from tenure.learn.capability import Capability
 from tenure.learn.expressions import Expression, Fixed, Found, Mapped, Name, describe, inputs
-from tenure.learn.forms import forms, templates
+from tenure.learn.forms import belonging, forms, templates
 from tenure.learn.plan import Outcome, Plan, perform, recorded
 from tenure.learn.recording import Recording, Step
 from tenure.learn.replay import Comparison, compare
@@ -44,7 +43,6 @@ from tenure.learn.trigger import (
 from tenure.wire import Wire
 
 SHARE = Fraction(4, 5)  # of a group that a proposal explains at least, where nothing else is said
-TYPICAL = Fraction(9, 10)  # of a group's requests that hold a word which belongs to what they ask for
 MONTH = 30 * 24 * 3600 * 1000  # milliseconds
 Behaviour: TypeAlias = tuple[str, ...]
 
@@ -104,7 +102,8 @@ def induce(recordings: Sequence[Recording], *, minimum: int = 10, share: Fractio
     once = {run.run: run for run in recordings}
     ordered = sorted(once.values(), key=lambda run: (run.request, run.run))
     groups = _groups(ordered)
-    terms = _Terms(ordered, _vocabulary(groups), minimum, share)
+    vocabulary = belonging([run.request for run in group.runs] for group in groups)
+    terms = _Terms(ordered, vocabulary, minimum, share)
     return [found for group in groups for found in _of_group(group, terms)]
 
 
@@ -145,16 +144,6 @@ def _behaviour(run: Recording) -> Behaviour:
     """Agent, fingerprint, the changes in their order; for a run that changes nothing its look-ups."""
     told = [step.tool for step in run.changes] or ["(reads)", *sorted({step.tool for step in run.steps})]
     return (run.agent, run.fingerprint, *told)
-
-
-def _vocabulary(groups: Sequence[_Group]) -> list[str]:
-    """Words that nearly all requests of a behaviour hold: its verbs and nouns, which no free place may take."""
-    found: set[str] = set()
-    for group in groups:
-        texts = [{token.key for token in cut(run.request) or [] if token.kind == "word"} for run in group.runs]
-        counts = Counter(word for words in texts for word in words)
-        found |= {word for word, count in counts.items() if len(texts) > 4 and count >= TYPICAL * len(texts)}
-    return sorted(found)
 
 
 # ---------------------------------------------------------------------------------------------------------- one group

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
-from tenure.learn.forms import templates
+from tenure.learn.forms import belonging, templates
 from tenure.learn.recording import Recording
-from tenure.learn.slots import cut
 from tenure.learn.trigger import Either, Part, Trigger, Word, is_aside, match
 
 SHARE = Fraction(4, 5)  # of a family's requests that its form explains at least
-TYPICAL = Fraction(9, 10)  # of a family's requests that hold a word which belongs to what they ask for
 READS = "(reads)"
 LONGEST_ID = 63
 
@@ -86,13 +83,7 @@ def _named(parts: Sequence[Part], used: Collection[str]) -> Iterator[Part]:
 
 
 def _vocabulary(every: Sequence[Recording]) -> list[str]:
-    """Words that nearly all requests of a family hold."""
-    families: dict[str, list[set[str]]] = {}
+    families: dict[str, list[str]] = {}
     for run in every:
-        words = {token.key for token in cut(run.request) or [] if token.kind == "word"}
-        families.setdefault(family(run), []).append(words)
-    found: set[str] = set()
-    for texts in families.values():
-        counts = Counter(word for words in texts for word in words)
-        found |= {word for word, count in counts.items() if len(texts) > 4 and count >= TYPICAL * len(texts)}
-    return sorted(found)
+        families.setdefault(family(run), []).append(run.request)
+    return belonging(families.values())

@@ -55,3 +55,14 @@ def test_it_explains_as_large_a_share_of_what_did_the_same_as_is_asked_for() -> 
     assert isinstance(of_one_form, Induced)
     assert (len(of_one_form.runs), of_one_form.agreement) == (12, 1.0), "as a pattern of its own"
     assert isinstance(rest, Refused)
+
+
+def test_what_came_again_and_again_does_not_make_its_every_word_one_that_belongs_to_a_kind() -> None:
+    other = taught.card("Ada Byron", 303, 3).model_copy(
+        update={"request": "who is calm, tired and kind?", "answer": "I"}
+    )
+    often = [other.model_copy(update={"run": f"again-{at}", "steps": []}) for at in range(9)]
+    refunds = [
+        one for one in induce([*taught.refunds(), *often]) if isinstance(one, Induced) and one.capability.changes
+    ]
+    assert [one.agreement for one in refunds] == [1.0], "calm, tired and kind are free to stand in a refund"

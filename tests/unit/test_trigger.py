@@ -100,14 +100,19 @@ def test_a_list_with_an_empty_item_is_no_list() -> None:
     assert template([cut(text) or [] for text in ("bring: Soap; ; Figs;", "bring: Salt;", "bring: Oil; Rice;")]) is None
 
 
-def test_whatever_is_made_of_a_list_of_mixed_rows_matches_its_examples() -> None:
+def test_a_list_of_mixed_rows_is_no_list() -> None:
     mixed = (
         "swap Rug {} to {}; Kite 5 to {}; today",
         *SWAPS[1:],
         "swap Rug 7 to {}; Tent {} to {}; Kite 2 to {}; today",
     )
-    found = trigger(*mixed)
-    assert all(match(found, text) for text in mixed)
+    assert template([cut(text) or [] for text in mixed]) is None
+
+
+def test_what_one_example_alone_says_is_no_way_to_say_it() -> None:
+    told = ("close T-1 now", "close T-2 now", "close every T-4 and T-5 now")
+    assert template([cut(text) or [] for text in told]) is None
+    assert template([cut(text) or [] for text in (*told, "close every T-6 and T-7 now")]) is not None
 
 
 def test_a_value_is_constant_only_after_five_examples_that_agree() -> None:
