@@ -83,7 +83,7 @@ class Patterns(_Section):
         default=10, ge=2, le=10_000, description="must be a whole number of runs, 2 to 10000, such as 10"
     )
     confidence_threshold: Decimal = Field(
-        default=Decimal("0.8"), gt=0, lt=1, description="must be a share above 0 and below 1, such as 0.95"
+        default=Decimal("0.95"), gt=0, lt=1, description="must be a share above 0 and below 1, such as 0.95"
     )
     time_window: int = Field(
         default=7 * DAY,
