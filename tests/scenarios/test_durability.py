@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,13 @@ from tenure import Agent, ToolContext, tool
 from tenure.approvals.request import Request
 from tenure.runtime import history
 from tenure.runtime.store import transcript
-from tenure.runtime.temporal import start_server, start_skipping_server
+from tenure.runtime.temporal import start_server
 from tenure.testing import Embedded, ScriptedClaude, embedded
 from tenure.testing.scripted_claude import slow, text, tool_use
+from tests.skipping import skipped
 from tests.waiting import eventually, one_pending
+
+__all__ = ["skipped"]
 
 MADE: list[str] = []
 
@@ -191,14 +193,6 @@ async def _built_by(system: Embedded, run: str, build: str) -> bool:
     description = await system.temporal.get_workflow_handle(run).describe()
     info = description.raw_description.workflow_execution_info.versioning_info
     return info.deployment_version.build_id == build
-
-
-@pytest.fixture
-async def skipping() -> AsyncGenerator[WorkflowEnvironment]:
-    """A Temporal server whose clock a test can move."""
-    server = await start_skipping_server()
-    yield server
-    await server.shutdown()
 
 
 async def test_a_destructive_call_nobody_approves_within_an_hour_halts_the_run(skipping: WorkflowEnvironment) -> None:
