@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from temporalio import activity
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.common import WorkflowIDConflictPolicy as Conflict
-from temporalio.common import WorkflowIDReusePolicy
 
 from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now
@@ -29,7 +29,7 @@ from tenure.runtime import answers, drafting, schedules
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings
 from tenure.runtime.store.capabilities import LOST, Kept, RolloutRow
-from tenure.runtime.temporal import WORKFLOW_TASK
+from tenure.runtime.temporal import AGENT, TENANT, WORKFLOW_TASK
 from tenure.spec import AgentSpec
 
 ROLLOUT = "CapabilityRollout"
@@ -68,6 +68,9 @@ class Mining:
             task_timeout=WORKFLOW_TASK,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=Conflict.USE_EXISTING,
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(AGENT, found.agent), SearchAttributePair(TENANT, found.tenant)]
+            ),
             static_summary=f"{found.capability} version {found.version} of {found.agent} for tenant {found.tenant}",
         )
 
@@ -112,7 +115,7 @@ def _refused(
         if rollout is not None and rollout.stage not in ENDS:
             told = f"version {rollout.version} is {rollout.stage}"
             return Found(**of, capability=id, what="known", version=newest.version, digest=newest.digest, why=told)
-    what = ", ".join(refused.changes) or "look-ups only"
+    what = ", ".join(refused.changes) or "no changes"
     wanted, why = drafting.wanted(db, tenant, agent, runs)
     told = f"{refused.why}; {why}" if why else refused.why
     return Found(**of, capability=what, what="refused", why=told, family=id if wanted else "")

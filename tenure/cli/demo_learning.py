@@ -121,7 +121,6 @@ async def _learn(stage: Stage) -> None:
     _title(stage, "2  What do they have in common?", f"tenure learn patterns {AGENT}")
     for one in await stage.system.learn.patterns(AGENT, "default", ENOUGH):
         learned.print_pattern(stage.console, one)
-    _say(stage, "(they came within a second: nobody saves that much on them)")
     _title(stage, "3  A program is made of it, and tested", f"tenure learn mine {AGENT}")
     mined = await stage.system.learn.mine(AGENT)
     _say(

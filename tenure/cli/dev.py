@@ -124,7 +124,7 @@ async def _greet(here: Local, *, scripted: bool, example: bool) -> None:
     console.print("From another terminal, in this folder:", style="bold")
     for agent in await _served(here) or ["AGENT"]:
         click.echo(f'  tenure run {agent} "{"I am alice@example.com and have a billing issue." if example else "..."}"')
-    click.echo("  tenure runs | show RUN | cancel RUN | pending | approve REQUEST --as operator\n")
+    click.echo("  tenure runs | show RUN | cancel RUN | pending | approve REQUEST --as operator | learn\n")
 
 
 async def _served(here: Local) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tenure.cli import render
 from tenure.learn.card import Asked, Described
 from tenure.learn.rollout import LIVE
+from tenure.optimize import money
 from tenure.wire import JsonObject
 
 if TYPE_CHECKING:
@@ -172,15 +173,22 @@ def _pattern(one: Induced | Refused) -> tuple[str, list[tuple[str, str]]]:
 
     if isinstance(one, Refused):
         runs = ("runs", f"{len(one.runs)}, such as {one.runs[0].rpartition(':')[2]}")
-        return ", ".join(one.changes) or "look-ups only", [("learned", f"nothing: {one.why}"), runs]
+        return ", ".join(one.changes) or "no changes", [("learned", f"nothing: {one.why}"), runs]
     many = len(one.runs) + len(one.unexplained)
     return one.capability.id, [
         ("runs", f"{len(one.runs)} of {many} explained, such as {one.runs[0].rpartition(':')[2]}"),
         ("agrees", f"{one.agreement:.0%}; with so few runs that shows at least {one.bound:.0%} (one-sided, 95 %)"),
-        ("saves", f"${one.saving / 1_000_000:,.2f} a month, if they keep coming as these runs did"),
-        ("does", ", ".join(one.capability.changes) or "look-ups only"),
+        ("saves", _saves(one)),
+        ("does", ", ".join(one.capability.changes) or "no changes"),
         *(("note", note) for note in one.notes),
     ]
+
+
+def _saves(one: Induced) -> str:
+    each = f"{money.shown(one.cost)} a run"
+    if not one.saving:
+        return f"{each}; how much a month, a day of runs and more will tell"
+    return f"{each}; ${one.saving / 1_000_000:,.2f} a month, if they keep coming as these runs did"
 
 
 def _now(known: Known) -> str:

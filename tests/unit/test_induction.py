@@ -145,7 +145,8 @@ def test_a_proposal_says_what_it_rests_on() -> None:
     found = desk("tickets")
     assert found.agreement == 1.0
     assert found.bound == pytest.approx(0.05 ** (1 / 12), abs=1e-3)
-    assert found.saving == 30 * 24 * 30_000  # one run an hour, 3 cents each
+    assert (found.cost, found.saving) == (30_000, 0), "three cents each; half a day says nothing of a month"
+    assert learned(taught.tickets(30)).saving == 30 * 24 * 30_000  # one an hour
     assert found.runs == sorted(told.run for told in taught.tickets())
 
 
