@@ -17,6 +17,7 @@ from temporalio.common import WorkflowIDConflictPolicy as Conflict
 
 from tenure.activities.pulse import pulse
 from tenure.activities.resources import Resources, now
+from tenure.errors import AnswerRefused, BadInput
 from tenure.learn.capability import Capability
 from tenure.learn.config import Learning
 from tenure.learn.induction import Refused, induce
@@ -25,7 +26,7 @@ from tenure.learn.recording import Recording
 from tenure.learn.rollout import ENDS
 from tenure.learn.wording import family
 from tenure.learn.written import Proposal, Written, proposal_of
-from tenure.runtime import answers, drafting, schedules
+from tenure.runtime import answers, drafting, packing, schedules
 from tenure.runtime.learning import MOST
 from tenure.runtime.store import Connection, agents, capabilities, recordings
 from tenure.runtime.store.capabilities import LOST, Kept, RolloutRow
@@ -33,6 +34,7 @@ from tenure.runtime.temporal import AGENT, TENANT, WORKFLOW_TASK
 from tenure.spec import AgentSpec
 
 ROLLOUT = "CapabilityRollout"
+DEFAULT_TENANT = "default"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Mining:
             agent = self.to.agent(ask.agent)
             learning = agent.learning or Learning()
             since = now() - learning.patterns.time_window * 1000
+            if ask.pack:
+                return Mined(found=[await self._of_pack(agent, ask, since)])
             known = await self.to.store.read(lambda db: recordings.tenants(db, agent.name, since))
             mined = Mined()
             for tenant in known if ask.tenant is None else [ask.tenant]:
@@ -73,6 +77,20 @@ class Mining:
             ),
             static_summary=f"{found.capability} version {found.version} of {found.agent} for tenant {found.tenant}",
         )
+
+    async def _of_pack(self, agent: AgentSpec, ask: Mine, since: int) -> Found:
+        tenant = ask.tenant or DEFAULT_TENANT
+        who = tenant, agent.name
+        read = await self.to.store.read(lambda db: recordings.verified(db, who, agent.fingerprint, since, MOST))
+
+        def write(db: Connection) -> Found:
+            try:
+                proposed = packing.unpacked(db, self.to.root, agent, tenant, ask.pack, read)
+            except (BadInput, AnswerRefused) as error:
+                return Found(tenant=tenant, agent=agent.name, capability="pack", runs=0, what="refused", why=str(error))
+            return keep(db, tenant, agent.name, proposed, ask.again)
+
+        return await self.to.store.transact(write)
 
     async def _of_tenant(
         self, agent: AgentSpec, learning: Learning, tenant: str, since: int, again: frozenset[str]
@@ -124,7 +142,8 @@ def _refused(
 def keep(db: Connection, tenant: str, agent: str, proposed: Proposal, again: Collection[str] = frozenset()) -> Found:
     """A new version, where there is none that says the same and none that is on its way; `again` those that ended may come."""
     capability, who = proposed.capability, (tenant, agent)
-    told: dict[str, Any] = {"tenant": tenant, "agent": agent, "capability": capability.id, "runs": len(proposed.runs)}
+    many = len(proposed.runs) or len(proposed.unexplained)
+    told: dict[str, Any] = {"tenant": tenant, "agent": agent, "capability": capability.id, "runs": many}
     newest = capabilities.get(db, who, capability.id)
     rollout = capabilities.rollout(db, who, capability.id)
     if newest is not None and _says_the_same(newest, proposed):

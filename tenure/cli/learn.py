@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -102,6 +102,31 @@ def show(capability: str, agent: str | None, tenant: str | None, as_json: bool) 
     perform(_show(capability, agent, tenant, as_json))
 
 
+@learn.command()
+@click.argument("capability")
+@_whose
+@click.option("--as", "principal", default="operator", show_default=True, help="Which key signs.")
+def pack(capability: str, agent: str | None, tenant: str | None, principal: str) -> None:
+    """Print CAPABILITY as one signed text, to be unpacked elsewhere."""
+    from tenure.cli.connection import perform
+
+    click.echo(perform(_pack(capability, agent, tenant, principal)))
+
+
+@learn.command()
+@click.argument("agent")
+@click.argument("file", type=click.File())
+@click.option("--tenant", default="default", show_default=True, help="Whose agent.")
+def unpack(agent: str, file: TextIO, tenant: str) -> None:
+    """Propose for AGENT what the pack in FILE (or -) holds.
+
+    Whoever packed it must be an approver here. It is tested on the runs that were recorded here, and people are asked.
+    """
+    from tenure.cli.connection import perform
+
+    perform(_unpack(agent, file.read().strip(), tenant))
+
+
 def _answering(choice: str) -> Callable[..., Any]:  # Any: click's decorators
     @click.argument("capability")
     @_whose
@@ -187,6 +212,22 @@ async def _mine(agent: str, tenant: str | None, again: tuple[str, ...], as_json:
         said.append(_nothing_read(whose, recorded, unjudged))
     for line in said:
         render.put(render.console(), line)
+
+
+async def _pack(name: str, agent: str | None, tenant: str | None, principal: str) -> str:
+    from tenure.cli.connection import connected
+
+    async with connected(server=False) as system:
+        return system.learn.pack(await system.learn.of(name, tenant, agent), principal)
+
+
+async def _unpack(agent: str, pack: str, tenant: str) -> None:
+    from tenure.cli import learned, render
+    from tenure.cli.connection import connected
+
+    async with connected() as system:
+        found = await system.learn.unpack(agent, pack, tenant)
+    render.put(render.console(), learned.found_line(found))
 
 
 def _nothing_read(tenant: str, recorded: int, unjudged: int) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tenure.client.learn import Known
     from tenure.learn.induction import Induced, Refused
-    from tenure.learn.reading import Mined
+    from tenure.learn.reading import Found, Mined
     from tenure.learn.rollout import Rollout
     from tenure.runtime.store.capabilities import Kept, RolloutRow
 
@@ -143,22 +143,22 @@ def _print_past(console: Console, known: Known) -> None:
 
 def found(mined: Mined) -> list[str]:
     """What a look at the runs has found, a line each."""
-    said: list[str] = []
-    for one in mined.found:
-        where = f"{one.capability} ({render.count(one.runs, 'run')} of tenant {one.tenant})"
-        match one.what:
-            case "new":
-                by = f" ({one.why})" if one.why else ""
-                said.append(
-                    f"{where}: version {one.version}{by} is being tested; `tenure learn` says what became of it"
-                )
-            case "answers":
-                said.append(f"{where}: {one.version} learned; who asks for one of them is given it without Claude")
-            case "known":
-                said.append(f"{where}: known, version {one.version}{': ' + one.why if one.why else ''}")
-            case "refused":
-                said.append(f"{where}: nothing learned: {one.why}")
-    return said
+    return [found_line(one) for one in mined.found]
+
+
+def found_line(one: Found) -> str:
+    """A pattern, and what became of it."""
+    where = f"{one.capability} ({render.count(one.runs, 'run')} of tenant {one.tenant})"
+    match one.what:
+        case "new":
+            by = f" ({one.why})" if one.why else ""
+            return f"{where}: version {one.version}{by} is being tested; `tenure learn` says what became of it"
+        case "answers":
+            return f"{where}: {one.version} learned; who asks for one of them is given it without Claude"
+        case "known":
+            return f"{where}: known, version {one.version}{': ' + one.why if one.why else ''}"
+        case "refused":
+            return f"{where}: nothing learned: {one.why}"
 
 
 def print_pattern(console: Console, one: Induced | Refused) -> None:

@@ -14,12 +14,14 @@ from temporalio.service import RPCError
 
 from tenure.client.connected import Connected
 from tenure.errors import BadInput, NotFound, NotServed
+from tenure.learn.capability import Capability
 from tenure.learn.induction import Induced, Refused, induce
-from tenure.learn.reading import Mine, Mined
+from tenure.learn.reading import Found, Mine, Mined
 from tenure.learn.recording import Recording
 from tenure.learn.rollout import ENDS
-from tenure.runtime import schedules
+from tenure.runtime import keys, schedules
 from tenure.runtime.learning import MOST
+from tenure.runtime.packs import Pack, sign
 from tenure.runtime.store import Connection, agents, capabilities, recordings, trials
 from tenure.runtime.store.capabilities import LOST, ChangeRow, Kept, RolloutRow
 from tenure.runtime.store.trials import Kind, Trial, Tried
@@ -73,18 +75,39 @@ class Learn:
 
         `again` are capabilities that ended: where the same is found, it is proposed anew, as another version.
         """
+        return await self._execute(
+            Mine(agent=agent, tenant=tenant, again=list(again)), f"patterns in the runs of {agent}, by hand"
+        )
+
+    async def unpack(self, agent: str, pack: str, tenant: str = "default") -> Found:
+        """Propose what a pack holds for an agent of a tenant: it is tested on the runs of this place, and then people are asked.
+
+        Raises NotServed where no worker serves the agent, BadInput for a pack that is not taken in: nothing of it is kept.
+        """
+        mined = await self._execute(Mine(agent=agent, tenant=tenant, pack=pack), f"a pack for {agent}")
+        [found] = mined.found
+        if found.what == "refused":
+            raise BadInput(found.why)
+        return found
+
+    def pack(self, known: Known, principal: str) -> str:
+        """The capability as one text, signed with the local key of `principal`. Raises NotFound where there is none."""
+        made = Pack(capability=Capability.model_validate_json(known.kept.body), by=principal, at=_now())
+        return sign(made, keys.load(self.system.settings.home / "keys", principal))
+
+    async def _execute(self, ask: Mine, told: str) -> Mined:
         store = self.system.require_store()
-        queue = await store.read(lambda db: agents.queue(db, agent, _now()))
+        queue = await store.read(lambda db: agents.queue(db, ask.agent, _now()))
         if not queue:
-            raise NotServed(f"no worker serves an agent {agent!r} now: `tenure worker --agents ...` does")
+            raise NotServed(f"no worker serves an agent {ask.agent!r} now: `tenure worker --agents ...` does")
         return await self.system.temporal.execute_workflow(
             schedules.MINER,
-            Mine(agent=agent, tenant=tenant, again=list(again)),
-            id=f"{schedules.schedule_id(agent)}:{secrets.token_hex(4)}",
+            ask,
+            id=f"{schedules.schedule_id(ask.agent)}:{secrets.token_hex(4)}",
             task_queue=queue,
             task_timeout=WORKFLOW_TASK,
             result_type=Mined,
-            static_summary=f"patterns in the runs of {agent}, by hand",
+            static_summary=told,
         )
 
     async def every(self, tenant: str | None = None, agent: str | None = None) -> list[tuple[Kept, RolloutRow | None]]:

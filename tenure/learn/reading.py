@@ -83,12 +83,14 @@ class Set(Wire):
 class Mine(Wire):
     """Look for patterns in the runs of an agent; of one tenant, or of each.
 
-    `again`: capabilities that are to be proposed anew where the same is found of which a version has ended.
+    `again`: capabilities that are to be proposed anew where the same is found of which a version has ended. With a `pack` nothing
+    is looked for: what it holds is proposed, or refused.
     """
 
     agent: str
     tenant: str | None = None
     again: list[str] = Field(default_factory=list[str])
+    pack: str = ""
 
 
 class Found(Wire):

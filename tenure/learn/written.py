@@ -43,7 +43,13 @@ class Written(Induced):
     shown: list[str] = Field(min_length=1)
 
 
-Proposal: TypeAlias = Written | Induced  # each says how it is to be tested
+class Packed(Induced):
+    """A proposal that `packed_by` has brought from elsewhere. `unexplained` are the runs here that it is tested on, all of them."""
+
+    packed_by: str
+
+
+Proposal: TypeAlias = Written | Packed | Induced  # each says how it is to be tested
 
 
 class Unusable(Exception):
@@ -64,7 +70,8 @@ class Tools(Wire):
 def proposal_of(text: str) -> Proposal:
     """The proposal as it was kept (JSON)."""
     told = json.loads(text)
-    return Written.model_validate(told) if "shown" in told else Induced.model_validate(told)
+    kind = Written if "shown" in told else Packed if "packed_by" in told else Induced
+    return kind.model_validate(told)
 
 
 def picked(runs: Sequence[Recording]) -> list[Recording]:

@@ -20,7 +20,7 @@ from tenure.learn.induction import Induced, induce
 from tenure.learn.recording import Recording
 from tenure.learn.report import Case, Report
 from tenure.learn.trigger import Choice, Part, Repeated, Trigger, names
-from tenure.learn.written import Proposal, Written, names_in
+from tenure.learn.written import Packed, Proposal, Written, names_in
 from tenure.runtime.monty import Sandbox
 from tenure.runtime.replaying import Replayed, replay
 from tenure.spec import AgentSpec
@@ -43,7 +43,7 @@ async def validate(sandbox: Sandbox, agent: AgentSpec, proposal: Proposal, recor
         others=len(others),
         executed=[_case(one, came) for one, came in shown if came.verdict != "abstained"],
         problems=await objections(sandbox, agent, proposal, same),
-        is_crossed=not isinstance(proposal, Written),
+        is_crossed=not isinstance(proposal, Written | Packed),
     )
 
 
@@ -61,6 +61,8 @@ async def _cases(
     match proposal:
         case Written():
             return [case for at in range(FOLDS) for case in await _held_out(sandbox, proposal, same, others, at)]
+        case Packed():
+            return [_case(one, await replay(sandbox, proposal.capability, one)) for one in same]
         case _:
             id = proposal.capability.id
             return [case for at in range(FOLDS) for case in await _fold(sandbox, id, same, others, at)]
@@ -116,7 +118,8 @@ def shapes(trigger: Trigger) -> dict[str, JsonObject]:
 
 def card(proposal: Proposal, report: Report, recordings: Sequence[Recording]) -> Card:
     """What people are shown when they are asked."""
-    asked = [one.request for one in recordings if one.run in proposal.runs][:EXAMPLES]
+    kind = proposal.unexplained if isinstance(proposal, Packed) else proposal.runs
+    asked = [one.request for one in recordings if one.run in kind][:EXAMPLES]
     return Card(
         **described(proposal.capability).model_dump(),
         written_by=proposal.model if isinstance(proposal, Written) else "",

@@ -27,7 +27,14 @@ TAKEN_BACK = _faults("what_a_person_takes_back_serves_nobody_again")
 ANOTHER = _forgery("another_program_than_the_approved_one_never_runs")
 WIDER = _forgery("no_row_lets_a_program_serve_more_people_than_they_have_approved")
 
+PACKS, PACKING = "tenure/runtime/packs.py", "tenure/runtime/packing.py"
+PACKED = ("tests/scenarios/test_packs.py",)
 MUTANTS = (
+    Mutant("pack: signature", PACKS, 'algorithms=["EdDSA"]', 'options={"verify_signature": False}', PACKED),
+    Mutant("pack: build", PACKING, "if capability.fingerprint != agent.fingerprint:", "if False:", PACKED),
+    Mutant("pack: agent", PACKING, "if capability.agent != agent.name:", "if False:", PACKED),
+    Mutant("pack: tools", PACKING, "for name in capability.tools if", "for name in () if", PACKED),
+    Mutant("pack: program", PACKING, "faults(capability.program, list(agent.tool), capability.slots)", "()", PACKED),
     Mutant("serving: half-way", PERFORMING, "changed = not made.by_others and any(", "changed = False and any(", HALFWAY),
     Mutant("serving: stopped at once", LEARNING, 'if kind in ("in_doubt", "breach"):', "if False:", HALFWAY),
     Mutant("serving: people's hand", PERFORMING, "not made.by_others and any(", "any(", PEOPLE),
