@@ -40,6 +40,7 @@ from tenure.learn.capability import Capability
 from tenure.learn.induction import Induced, Refused, induce
 from tenure.learn.recording import Recording, Step
 from tenure.learn.replay import compare
+from tenure.learn.subset import faults
 
 GOAL = 0.95  # of a behaviour's remaining requests
 MUST = ("cancel_pending_order", "return_delivered_order_items")
@@ -244,9 +245,13 @@ def _count(
     if isinstance(found, Refused):
         told.refused[re.sub(r"\d+", "n", found.why)] += 1
         return
+    learned = found.capability
+    if problems := faults(learned.program, learned.tools, learned.slots):
+        told.refused[str(problems[0])] += 1  # as its test would
+        return
     told.learned += 1
-    told.answers += bool(found.capability.answer)
-    serve = functools.partial(sandbox.serve, found.capability)
+    told.answers += bool(learned.answer)
+    serve = functools.partial(sandbox.serve, learned)
     own = [number for number in at.behaviours[name] if number not in taught]
     verdicts = Counter(serve(at.tasks[number], at.told[number]) for number in own)
     told.asked += len(own)
@@ -257,7 +262,7 @@ def _count(
     told.others += sum(serve(task, at.told[task.number]) in ("clean", "wrong") for task in others)
     for text in altered(at, own, others):
         told.asked_altered += 1
-        told.altered += sandbox.inputs(found.capability, text) is not None
+        told.altered += sandbox.inputs(learned, text) is not None
 
 
 def altered(at: World, own: Sequence[int], others: Sequence[Task]) -> Iterable[str]:
