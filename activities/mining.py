@@ -88,7 +88,7 @@ class Mining:
                 proposed = packing.unpacked(db, self.to.root, agent, tenant, ask.pack, read)
             except (BadInput, AnswerRefused) as error:
                 return Found(tenant=tenant, agent=agent.name, capability="pack", runs=0, what="refused", why=str(error))
-            return keep(db, tenant, agent.name, proposed, ask.again)
+            return keep(db, tenant, agent.name, proposed, [proposed.capability.id])  # a person has brought it
 
         return await self.to.store.transact(write)
 

@@ -52,9 +52,10 @@ async def perform(
     made = Over(found) if isinstance(found, str) else await _next(to, found, agent, rows)
     if isinstance(made, Reply) or made.kind == "done":
         return made
-    changed = not made.by_others and any(_changes(agent, rows))
+    wrote = any(_changes(agent, rows))
+    changed = wrote and not made.by_others
     kind = "in_doubt" if changed and made.kind != "breach" else made.kind
-    await to.store.transact(lambda db: learning.over(db, run.workflow, kind, made.why, now()))
+    await to.store.transact(lambda db: learning.over(db, run.workflow, kind, made.why, now(), wrote=wrote))
     return replace(made, changed=changed, kind=kind)
 
 

@@ -124,7 +124,11 @@ def unpack(agent: str, file: TextIO, tenant: str) -> None:
     """
     from tenure.cli.connection import perform
 
-    perform(_unpack(agent, file.read().strip(), tenant))
+    try:
+        told = file.read().strip()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{file.name} is no pack: it is no text") from error
+    perform(_unpack(agent, told, tenant))
 
 
 def _answering(choice: str) -> Callable[..., Any]:  # Any: click's decorators
@@ -208,6 +212,8 @@ async def _mine(agent: str, tenant: str | None, again: tuple[str, ...], as_json:
         render.document(mined.model_dump(mode="json"))
         return
     said = [f"{render.count(mined.read, 'verified run')} looked at", *learned.found(mined)]
+    unknown = sorted(set(again) - {one.capability for one in mined.found})
+    said += [f"--again {name}: nothing of that name was found; `tenure learn` lists what there is" for name in unknown]
     if not mined.read:
         said.append(_nothing_read(whose, recorded, unjudged))
     for line in said:

@@ -201,7 +201,7 @@ def _now(known: Known) -> str:
 def _asks(kept: Kept, rollout: RolloutRow) -> list[str]:
     """What people are asked about it now, and how they answer."""
     asked = state(rollout).asked
-    how = f"`tenure learn approve {kept.id} --version {kept.version}`, or deny"
+    how = f"`tenure learn approve {kept.id} --version {rollout.version}`, or deny"
     return [f"people are asked to {asked.what} it: {how}"] if asked else []
 
 

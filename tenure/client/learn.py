@@ -21,7 +21,7 @@ from tenure.learn.recording import Recording
 from tenure.learn.rollout import ENDS
 from tenure.runtime import keys, schedules
 from tenure.runtime.learning import MOST
-from tenure.runtime.packs import Pack, sign
+from tenure.runtime.packs import Pack, claimed_packer, sign
 from tenure.runtime.store import Connection, agents, capabilities, recordings, trials
 from tenure.runtime.store.capabilities import LOST, ChangeRow, Kept, RolloutRow
 from tenure.runtime.store.trials import Kind, Trial, Tried
@@ -84,6 +84,7 @@ class Learn:
 
         Raises NotServed where no worker serves the agent, BadInput for a pack that is not taken in: nothing of it is kept.
         """
+        claimed_packer(pack)  # what is none at all goes no further
         mined = await self._execute(Mine(agent=agent, tenant=tenant, pack=pack), f"a pack for {agent}")
         [found] = mined.found
         if found.what == "refused":

@@ -39,7 +39,7 @@ class Asked(Card):
     """What a request says: which step of which version is asked for, and what it leads to; `digest` is that of the capability."""
 
     step: str
-    leads_to: str
+    leads_to: str = ""
     capability: str
     version: int
     digest: str

@@ -274,6 +274,8 @@ def _ignoring(parts: Sequence[Part], used: frozenset[str], told: frozenset[str])
     for part in parts:
         if isinstance(part, Either):
             yield Either(branches=[list(_ignoring(branch, used, told)) for branch in part.branches])
+        elif isinstance(part, Repeated) and isinstance(part.item, Row):
+            raise _Nothing(f"the items of {part.name!r} are rows, of which no expression reads every part")
         elif isinstance(part, Word) or part.name in used:
             yield part
         elif not is_aside(part):

@@ -326,7 +326,8 @@ def _move(state: Rollout, after: Stage, why: str) -> Step:
     """It is in another stage now; what people are being asked is not the question any more."""
     state, told = _withdraw(state, why)
     moved = Moved(before=state.stage, after=after, why=why)
-    return _with(state, stage=after, why=why, since=state.at), [*told, moved]
+    held = "" if after in ENDS else state.held
+    return _with(state, stage=after, why=why, since=state.at, held=held), [*told, moved]
 
 
 def _ask(state: Rollout, what: What, why: str) -> Step:

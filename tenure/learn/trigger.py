@@ -69,7 +69,8 @@ class Phrase(Wire):
 
 
 class Row(Wire):
-    """One item of a list that is more than a value or some words: `Desk Lamp {...} to {...}`. It is held as it is written."""
+    """One item of a list that is more than a value or some words: `Desk Lamp {...} to {...}`. It is held whole, its tokens with
+    a space between them."""
 
     kind: Literal["row"] = "row"
     parts: list[Annotated[Word | Typed | Choice | Phrase, Field(discriminator="kind")]]
@@ -198,7 +199,10 @@ class _Reader:
 
     def _item(self, item: Phrase | Typed | Row, at: int) -> Iterator[tuple[int, str]]:
         if isinstance(item, Row):
-            yield from ((end, self.words(at, end)) for end, _ in self.sequence(item.parts, at))
+            ends = dict.fromkeys(
+                end for end, _ in self.sequence(item.parts, at)
+            )  # however it is read, it says the same
+            yield from ((end, self.words(at, end)) for end in ends)
         elif isinstance(item, Phrase):
             yield from ((end, self.words(at, end)) for end in self.phrase(item, at))
         elif at < len(self.tokens) and fits(item, self.tokens[at]):

@@ -80,19 +80,32 @@ def judged(db: Connection, workflow: str, good: bool, severe: bool, note: str, a
         capabilities.stop(db, (tried.tenant, tried.agent), tried.capability, tried.version, why)
 
 
+GIVEN_UP = frozenset({"left", "failed", "in_doubt", "breach"})
+
+
 def is_answerable(db: Connection, tried: Tried) -> bool:
-    """Whether the run's turns were made by the capability, and not left to Claude before anything was changed."""
-    return tried.mode != "shadow" and "left" not in trials.kinds(db, tried.workflow)
+    """Whether the capability made the run to its end, or had changed something before the run went on without it."""
+    given_up = [one for one in trials.of_workflow(db, tried) if one.kind in GIVEN_UP]
+    return tried.mode != "shadow" and (not given_up or any(one.wrote for one in given_up))
 
 
 def over(
-    db: Connection, workflow: str, kind: Literal["done", "left", "failed", "in_doubt", "breach"], why: str, at: int
+    db: Connection,
+    workflow: str,
+    kind: Literal["done", "left", "failed", "in_doubt", "breach"],
+    why: str,
+    at: int,
+    *,
+    wrote: bool,
 ) -> None:
-    """The capability makes no turn of the run any more. Where it must not go on at all, no other run is given to it."""
+    """The capability makes no turn of the run any more; `wrote`: it had changed something.
+
+    Where it must not go on at all, no other run is given to it.
+    """
     tried = trials.of_run(db, workflow)
     if tried is None or kind == "done":
         return
-    trials.add(db, tried, kind, why, at)
+    trials.add(db, tried, kind, why, at, wrote=wrote)
     if kind in ("in_doubt", "breach"):
         capabilities.stop(db, (tried.tenant, tried.agent), tried.capability, tried.version, why)
 

@@ -14,18 +14,22 @@ from tenure.errors import BadInput
 from tenure.learn.capability import Capability
 from tenure.learn.recording import Recording
 from tenure.learn.subset import faults
-from tenure.learn.wording import behaviour
-from tenure.learn.written import Packed
+from tenure.learn.wording import behaviour, overlooked
+from tenure.learn.written import Packed, names_in
 from tenure.runtime import approving, packs
 from tenure.runtime.store import Connection
 from tenure.spec import AgentSpec
+
+PACKED = "what it checks, and who wrote it, is as the pack says: the program is what counts, read it as you would a stranger's"
 
 
 def unpacked(
     db: Connection, root: Ed25519PublicKey, agent: AgentSpec, tenant: str, token: str, recordings: Sequence[Recording]
 ) -> Packed:
     """What the pack proposes for the agent of the tenant; `recordings` are its verified runs. Raises BadInput, AnswerRefused."""
-    _, key = approving.signer(db, root, packs.claimed_packer(token), tenant)
+    signer, key = approving.signer(db, root, packs.claimed_packer(token), tenant)
+    if signer.gateway:
+        raise BadInput(f"{signer.principal!r} is a gateway: it signs for people, never in its own name")
     found = packs.read(token, key)
     if why := _unfit(found.capability, agent):
         raise BadInput(f"{found.capability.id} is not taken in: {why}")
@@ -33,7 +37,7 @@ def unpacked(
     elsewhere = (
         f"{found.by} packed it: it was learned elsewhere, of {len(found.capability.provenance)} runs that are not here"
     )
-    notes = [elsewhere, f"it is tested on the {len(kind)} runs recorded here that changed the same"]
+    notes = [elsewhere, PACKED, f"it is tested on the {len(kind)} runs recorded here that changed the same"]
     return Packed(
         capability=found.capability, runs=[], unexplained=kind, agreement=0.0, bound=0.0, saving=0, notes=notes, packed_by=found.by
     )  # fmt: skip
@@ -50,6 +54,18 @@ def _unfit(capability: Capability, agent: AgentSpec) -> str:
         return f"it was learned of the build {builds}: both must be the same"
     if unknown := [name for name in capability.tools if name not in agent.tool]:
         return f"it calls {', '.join(unknown)}, which {agent.name} does not have"
+    return _unreadable(capability, agent)
+
+
+def _unreadable(capability: Capability, agent: AgentSpec) -> str:
+    """What speaks against its program, beside its test."""
     if not capability.changes:
         return "it changes nothing: such a one is learned where it serves"
-    return next((str(one) for one in faults(capability.program, list(agent.tool), capability.slots)), "")
+    if problems := faults(capability.program, capability.tools, capability.slots):
+        return str(problems[0])
+    used = names_in(capability.program)
+    if beyond := sorted((used & agent.tool.keys()) - set(capability.tools)):
+        return f"its program calls {', '.join(beyond)}, which it is not said to call"
+    if unread := overlooked(capability.trigger.parts, used):
+        return f"nothing that it does depends on {', '.join(unread)} of the request, where something could be asked for"
+    return ""

@@ -8,6 +8,8 @@ Rules of this file: strict: what is not wholly as it must be is refused, and nam
 
 from __future__ import annotations
 
+import json
+
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import ValidationError
@@ -57,7 +59,8 @@ def read(token: str, key: Ed25519PublicKey) -> Pack:
     """What a pack holds whose signature holds under the key of whoever claims to have packed it. Raises BadInput."""
     packer = claimed_packer(token)
     try:
-        found = Pack.model_validate_json(jwt.api_jws.decode(token, key, algorithms=["EdDSA"]))
+        claims: bytes = jwt.api_jws.decode(token, key, algorithms=["EdDSA"])
+        found = Pack.model_validate_json(claims)
     except jwt.InvalidSignatureError as error:
         why = f"the pack's signature does not hold under the key of {packer!r}"
         raise BadInput(f"{why}: it was changed, or signed by another") from error
@@ -66,6 +69,10 @@ def read(token: str, key: Ed25519PublicKey) -> Pack:
         raise BadInput(f"the pack is malformed: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     except (jwt.PyJWTError, ValueError) as error:
         raise BadInput(f"the pack is malformed: {str(error).splitlines()[0]}") from error
+    if json.loads(claims) != found.model_dump(mode="json"):  # a narrower rule of a newer Tenure must not be lost
+        raise BadInput(
+            "the pack holds what this version of Tenure does not know: pack it with the version that runs here"
+        )
     if found.by != packer:
         raise BadInput(f"the pack is signed by {packer!r} in the name of {found.by!r}")
     return found

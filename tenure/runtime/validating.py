@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from fractions import Fraction
 
 from tenure.learn import wording
 from tenure.learn.capability import Capability
 from tenure.learn.card import Card, described
-from tenure.learn.induction import Induced, induce
+from tenure.learn.induction import SHARE, Induced, induce
 from tenure.learn.recording import Recording
 from tenure.learn.report import Case, Report
 from tenure.learn.trigger import Choice, Part, Repeated, Trigger, names
@@ -39,12 +40,16 @@ async def validate(sandbox: Sandbox, agent: AgentSpec, proposal: Proposal, recor
     fitting = await asyncio.to_thread(wording.known, capability.trigger, others)  # seconds, in which others wait
     shown = [(one, await replay(sandbox, capability, one)) for one in fitting]
     return Report(
-        cases=await _cases(sandbox, proposal, same, others),
+        cases=await _cases(sandbox, proposal, same, others, _share(agent)),
         others=len(others),
         executed=[_case(one, came) for one, came in shown if came.verdict != "abstained"],
         problems=await objections(sandbox, agent, proposal, same),
         is_crossed=not isinstance(proposal, Written | Packed),
     )
+
+
+def _share(agent: AgentSpec) -> Fraction:
+    return Fraction(agent.learning.patterns.confidence_threshold) if agent.learning else SHARE
 
 
 async def objections(
@@ -55,7 +60,7 @@ async def objections(
 
 
 async def _cases(
-    sandbox: Sandbox, proposal: Proposal, same: Sequence[Recording], others: Sequence[Recording]
+    sandbox: Sandbox, proposal: Proposal, same: Sequence[Recording], others: Sequence[Recording], share: Fraction
 ) -> list[Case]:
     """What comes of the runs that it was not learned from: a written one's are fixed, an induced one is learned anew."""
     match proposal:
@@ -65,7 +70,7 @@ async def _cases(
             return [_case(one, await replay(sandbox, proposal.capability, one)) for one in same]
         case _:
             id = proposal.capability.id
-            return [case for at in range(FOLDS) for case in await _fold(sandbox, id, same, others, at)]
+            return [case for at in range(FOLDS) for case in await _fold(sandbox, id, same, others, at, share)]
 
 
 async def _held_out(
@@ -85,11 +90,11 @@ async def _held_out(
 
 
 async def _fold(
-    sandbox: Sandbox, id: str, same: Sequence[Recording], others: Sequence[Recording], at: int
+    sandbox: Sandbox, id: str, same: Sequence[Recording], others: Sequence[Recording], at: int, share: Fraction
 ) -> list[Case]:
-    """One fifth of the runs, by what the others teach."""
+    """One fifth of the runs, by what the others teach; of fewer runs no larger share is asked than `SHARE`."""
     held_out, rest = same[at::FOLDS], [one for place, one in enumerate(same) if place % FOLDS != at]
-    found = await asyncio.to_thread(induce, [*rest, *others], minimum=2)
+    found = await asyncio.to_thread(induce, [*rest, *others], minimum=2, share=min(share, SHARE))
     learned = next((one.capability for one in found if isinstance(one, Induced) and one.capability.id == id), None)
     if learned is None:
         return [Case(run=one.run, verdict="abstained", why="without it nothing is learned") for one in held_out]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tenure.errors import AnswerRefused, BadInput
 from tenure.learn.capability import Capability
 from tenure.runtime import keys
-from tenure.runtime.packs import Pack, sign
+from tenure.runtime.packs import TYPE, Pack, sign
 from tenure.testing import Embedded, embedded
 from tests.tickets import SOON, approve, claude, closed, desk, request, rollout, tidied
 from tests.typing_commands import at
@@ -85,6 +87,9 @@ async def test_a_pack_that_is_not_as_it_must_be_is_refused_named_and_nothing_of_
                 resigned(tools=["wire_money", "close_ticket", "get_ticket"]),
                 "calls wire_money, which tickets does not have",
             ),
+            (_with_more(told, key), "holds what this version of Tenure does not know"),
+            (resigned(tools=["close_ticket"]), "its program calls get_ticket, which it is not said to call"),
+            (resigned(program=_deaf(program), slots=told.capability.slots), "depends on duplicate_of of the request"),
             (resigned(program=f"import os\n{program}"), "a program imports nothing"),
         ):
             with pytest.raises((BadInput, AnswerRefused), match=why):
@@ -111,6 +116,23 @@ async def test_an_operator_packs_and_unpacks_by_hand(tmp_path: Path) -> None:
 
 def _claims(token: str) -> bytes:
     return jwt.api_jws.decode(token, options={"verify_signature": False})
+
+
+def _with_more(pack: Pack, key: Ed25519PrivateKey) -> str:
+    """As a newer Tenure may pack it."""
+    claims = pack.model_dump(mode="json")
+    claims["capability"]["valid_until"] = 5
+    headers = {"typ": TYPE, "kid": pack.by}
+    return jwt.api_jws.encode(json.dumps(claims).encode(), key, algorithm="EdDSA", headers=headers)
+
+
+def _deaf(program: str) -> str:
+    """The program without looking at one of the places that the request fills."""
+    return (
+        program.replace("duplicate_of=duplicate_of", "duplicate_of='T-1'")
+        .replace("duplicate_of", "ticket_id")
+        .replace("ticket_id='T-1'", "duplicate_of='T-1'")
+    )
 
 
 def _altered(token: str) -> str:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from tenure.learn.induction import Induced, Refused, induce
-from tenure.learn.recording import Recording
+from tenure.learn.recording import Recording, Step
 from tenure.learn.subset import faults
 from tests.unit import taught
 
@@ -66,3 +66,25 @@ def test_what_came_again_and_again_does_not_make_its_every_word_one_that_belongs
         one for one in induce([*taught.refunds(), *often]) if isinstance(one, Induced) and one.capability.changes
     ]
     assert [one.agreement for one in refunds] == [1.0], "calm, tired and kind are free to stand in a refund"
+
+
+def moved(run: Recording, at: int, pair: tuple[str, str]) -> Recording:
+    """Things are looked up by the first word of a row; what the braces say, nothing depends on."""
+    ids = {name: f"i{at}{place}" for place, name in enumerate(pair)}
+    named = pair[: 1 + at % 2]
+    things = [{"name": name, "id": id} for name, id in ids.items()]
+    steps = [
+        Step(tool="get_things", effect="read", arguments={}, result=things),
+        Step(tool="move", effect="write", arguments={"ids": [ids[name] for name in named]}),
+    ]
+    asked = "move: " + " ".join(f"{name} {{red{at}}};" for name in named)
+    return run.model_copy(update={"request": asked, "steps": steps})
+
+
+def test_a_list_of_rows_teaches_nothing_because_a_request_could_hide_in_what_no_expression_reads() -> None:
+    pairs = [(person.split()[0], person.split()[1]) for person in taught.PEOPLE]
+    (found,) = induce(
+        [moved(run, at, pair) for at, (run, pair) in enumerate(zip(taught.tickets(), pairs, strict=True))]
+    )
+    assert isinstance(found, Refused)
+    assert "are rows, of which no expression reads every part" in found.why

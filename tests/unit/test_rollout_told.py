@@ -47,3 +47,11 @@ def test_what_failed_is_told_in_numbers() -> None:
     bad = made.state.errors.bad
     assert re.fullmatch(rf"{bad} of the {39 + bad} runs given to it failed: \d+ to 1 against .*", made.state.why)
     assert made.state.needs == sprt.clean_runs(Decimal("0.01")) == 71
+
+
+@pytest.mark.parametrize("what", ["roll_back", "retire"])
+def test_what_has_ended_is_not_paused_any_more(what: str) -> None:
+    made = canaried()
+    made.ordered("pause", "holiday")
+    made.ordered(what, "no use")
+    assert (made.state.held, made.state.why) == ("", "olivia: no use")

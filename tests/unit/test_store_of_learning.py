@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tenure.learn.recording import Recording, Step
+from tenure.runtime import learning
 from tenure.runtime.store import Connection, capabilities, recordings, trials, verdicts, writings
 from tenure.runtime.store.capabilities import Kept, RolloutRow
 from tenure.runtime.store.trials import Tried
@@ -143,3 +144,35 @@ def test_an_answer_that_stands_wins_over_a_late_one(db: Connection) -> None:
     assert writings.keep(db, FAMILY, 1, 1, Draft("claude", "other", "end_turn"), 11) == first
     assert writings.draft_of(db, FAMILY, 1, 1) == first
     assert writings.draft_of(db, FAMILY, 1, 2) is None
+
+
+def test_what_a_rollout_has_not_heard_of_yet_keeps_it_out_of_service(db: Connection) -> None:
+    trials.try_on(db, TRIED)
+    learning.judged(db, TRIED.workflow, good=False, severe=True, note="wrong", at=31)
+    assert capabilities.keep(db, replace(ROW, number=4), "")
+    assert [one.serving for one in capabilities.rollouts(db)] == ["no"], (
+        "an event that was on its way changes nothing of it"
+    )
+    assert capabilities.keep(db, replace(ROW, number=5, read_to=99), "")
+    assert [one.serving for one in capabilities.rollouts(db)] == ["canary"], "heard, it is for the rollout to say"
+
+
+def test_an_unsafe_run_is_that_of_the_capability_where_it_made_it_or_had_changed_something(db: Connection) -> None:
+    for at, (kind, wrote, unsafe) in enumerate(
+        [
+            ("finished", False, True),
+            ("left", False, False),
+            ("left", True, True),
+            ("failed", False, False),
+            ("in_doubt", True, True),
+        ]
+    ):
+        run = replace(TRIED, workflow=f"acme:run:desk:{at}")
+        trials.try_on(db, run)
+        trials.add(db, run, kind, "", 31, wrote=wrote)  # pyright: ignore[reportArgumentType]  # of the literals
+        learning.judged(db, run.workflow, good=False, severe=True, note="", at=32)
+        assert ("unsafe" in trials.kinds(db, run.workflow)) is unsafe, (kind, wrote)
+    looked_on = replace(TRIED, workflow="acme:run:desk:9", mode="shadow")
+    trials.try_on(db, looked_on)
+    learning.judged(db, looked_on.workflow, good=False, severe=True, note="", at=32)
+    assert trials.kinds(db, looked_on.workflow) == {"bad"}

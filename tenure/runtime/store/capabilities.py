@@ -7,8 +7,9 @@ and what anybody may set to no.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tenure.runtime.store import trials
 from tenure.runtime.store.connection import Connection, Row
 
 DDL = (
@@ -140,7 +141,12 @@ def every(db: Connection, tenant: str | None = None, agent: str | None = None) -
 
 
 def keep(db: Connection, row: RolloutRow, by: str) -> bool:
-    """The rollout stands so now; False where something later was kept. A stage it came to is added to its history."""
+    """The rollout stands so now; False where something later was kept. A stage it came to is added to its history.
+
+    What it has not heard of yet, and must stop it, stops it all the same.
+    """
+    if trials.is_stopped(db, (row.tenant, row.agent), row.id, row.version, row.read_to):
+        row = replace(row, serving="no")
     before = rollout(db, (row.tenant, row.agent), row.id)
     if before is not None and (before.version, before.number) > (row.version, row.number):
         return False

@@ -21,7 +21,7 @@ DDL = (
         version INTEGER NOT NULL, workflow TEXT NOT NULL,
         kind TEXT NOT NULL
             CHECK (kind IN ('finished', 'left', 'failed', 'in_doubt', 'breach', 'good', 'bad', 'unsafe')),
-        note TEXT NOT NULL, at INTEGER NOT NULL, UNIQUE (workflow, kind))""",
+        note TEXT NOT NULL, at INTEGER NOT NULL, wrote INTEGER NOT NULL, UNIQUE (workflow, kind))""",
     "CREATE INDEX trials_of_capability ON trials (tenant, agent, capability, version, seq)",
 )
 
@@ -50,6 +50,7 @@ class Trial:
     kind: Kind
     note: str
     at: int
+    wrote: bool = False
 
 
 def try_on(db: Connection, new: Tried) -> Tried:
@@ -67,13 +68,23 @@ def of_run(db: Connection, workflow: str) -> Tried | None:
     return None if row is None else Tried(**row)
 
 
-def add(db: Connection, run: Tried, kind: Kind, note: str, at: int) -> None:
-    """Something came of it; the same again says nothing."""
+def add(db: Connection, run: Tried, kind: Kind, note: str, at: int, *, wrote: bool = False) -> None:
+    """Something came of it; the same again says nothing. `wrote`: it had changed something before it was given up."""
     db.execute(
-        "INSERT INTO trials (tenant, agent, capability, version, workflow, kind, note, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
-        (run.tenant, run.agent, run.capability, run.version, run.workflow, kind, note, at),
+        "INSERT INTO trials (tenant, agent, capability, version, workflow, kind, note, at, wrote)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (run.tenant, run.agent, run.capability, run.version, run.workflow, kind, note, at, int(wrote)),
     )
+
+
+def is_stopped(db: Connection, who: tuple[str, str], capability: str, version: int, seq: int) -> bool:
+    """Whether something came of a run after number `seq` for which that version is given no other run."""
+    row = db.execute(
+        "SELECT 1 FROM trials WHERE tenant = ? AND agent = ? AND capability = ? AND version = ? AND seq > ?"
+        " AND kind IN ('unsafe', 'breach', 'in_doubt') LIMIT 1",
+        (*who, capability, version, seq),
+    ).fetchone()
+    return row is not None
 
 
 def after(db: Connection, who: tuple[str, str], capability: str, version: int, seq: int, most: int) -> list[Trial]:
@@ -88,8 +99,11 @@ def after(db: Connection, who: tuple[str, str], capability: str, version: int, s
 
 def of_workflow(db: Connection, run: Tried) -> list[Trial]:
     """What came of one run, in order."""
-    rows = db.execute("SELECT seq, kind, note, at FROM trials WHERE workflow = ? ORDER BY seq", (run.workflow,))
-    return [Trial(**row, workflow=run.workflow, mode=run.mode) for row in rows]
+    rows = db.execute("SELECT seq, kind, note, at, wrote FROM trials WHERE workflow = ? ORDER BY seq", (run.workflow,))
+    return [
+        Trial(row["seq"], run.workflow, run.mode, row["kind"], row["note"], row["at"], bool(row["wrote"]))
+        for row in rows
+    ]
 
 
 def kinds(db: Connection, workflow: str) -> set[str]:
