@@ -14,7 +14,7 @@ from tenure.learn.slots import Token, cut
 from tenure.learn.trigger import Part
 
 OFTEN = Fraction(1, 5)  # of the requests that hold a word which may belong to a form
-ENOUGH = 3  # different requests of a kind, before anything is said of their words
+ENOUGH = 5  # different requests of a kind, before anything is said of their words
 TYPICAL = Fraction(9, 10)  # of them hold a word that belongs to what they ask for
 ALIKE = Fraction(3, 5)  # of the words of two requests of one form that both hold
 
@@ -63,7 +63,7 @@ def forms(requests: Sequence[str]) -> list[frozenset[str]]:
 
 
 def belonging(kinds: Iterable[Iterable[str]]) -> list[str]:
-    """Words that belong to what any kind of request asks for: nearly all requests of that kind, of three or more, hold them.
+    """Words that belong to what any kind of request asks for: nearly all requests of that kind, of five or more, hold them.
 
     A request that came again tells nothing new.
     """
