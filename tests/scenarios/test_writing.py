@@ -67,7 +67,7 @@ async def test_what_claude_has_written_is_tested_on_runs_it_has_not_seen_and_wai
         assert (
             card["notes"][1] == f"claude-sonnet-5-5 was shown {HALF} of {RUNS} runs; it is tested on the other {HALF}"
         )
-        assert card["report"][0] == f"{HALF} of {HALF} runs that it was not learned from: the same changes"
+        assert card["report"][0] == f"{HALF} of {HALF} runs, none of which it was learned from: the same changes"
         assert "#" not in card["program"], "what a model remarks beside its program is not shown to whoever approves it"
         await rollout(system, "shadow")
 
