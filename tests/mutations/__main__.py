@@ -24,6 +24,8 @@ from pathlib import Path
 from tests.mutations import approvals, cost, induction, learning, programs, serving, trust, writing
 from tests.mutations.mutant import Mutant
 
+LEARNED = (*induction.MUTANTS, *learning.MUTANTS, *programs.MUTANTS, *serving.MUTANTS, *writing.MUTANTS)
+KNOWN: tuple[Mutant, ...] = (*trust.MUTANTS, *approvals.MUTANTS, *cost.MUTANTS, *LEARNED)
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".hypothesis", ".tenure", ".*_cache", "dist", "build")
 SECONDS = 400  # the tests of one mutant may take
@@ -44,9 +46,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    mine = (*induction.MUTANTS, *learning.MUTANTS, *programs.MUTANTS, *serving.MUTANTS, *writing.MUTANTS)
-    known = (*trust.MUTANTS, *approvals.MUTANTS, *cost.MUTANTS, *mine)
-    chosen = [one for one in known if (options.only or "") in one.name]
+    chosen = [one for one in KNOWN if (options.only or "") in one.name]
     if options.list or not chosen:
         print("\n".join(f"{one.name:<28}{one.file}" for one in chosen) or f"no mutant is named {options.only!r}")
         return 0 if chosen else 2

@@ -42,7 +42,7 @@ MUTANTS = (
     guards("too long", "if len(request) > LONGEST:", "if False:"),
     caching("tenant", "        request.tenant,\n        agent.name,", "        agent.name,"),
     caching("build", "        agent.fingerprint,\n", ""),
-    caching("role", "        request.role,\n", ""),
+    caching("cache: role", "        request.role,\n", ""),
     caching("state", "        request.state,\n", ""),
     caching("cap", "        request.cap,\n", ""),
     caching("level", "        asked.snapshot.level,\n", ""),

@@ -28,16 +28,21 @@ ANOTHER = _forgery("another_program_than_the_approved_one_never_runs")
 WIDER = _forgery("no_row_lets_a_program_serve_more_people_than_they_have_approved")
 
 PACKS, PACKING = "tenure/runtime/packs.py", "tenure/runtime/packing.py"
-PACKED = ("tests/scenarios/test_packs.py",)
+PACKED, STORED = ("tests/scenarios/test_packs.py",), ("tests/unit/test_store_of_learning.py",)
 MUTANTS = (
     Mutant("pack: signature", PACKS, 'algorithms=["EdDSA"]', 'options={"verify_signature": False}', PACKED),
     Mutant("pack: build", PACKING, "if capability.fingerprint != agent.fingerprint:", "if False:", PACKED),
     Mutant("pack: agent", PACKING, "if capability.agent != agent.name:", "if False:", PACKED),
     Mutant("pack: tools", PACKING, "for name in capability.tools if", "for name in () if", PACKED),
-    Mutant("pack: program", PACKING, "faults(capability.program, list(agent.tool), capability.slots)", "()", PACKED),
-    Mutant("serving: half-way", PERFORMING, "changed = not made.by_others and any(", "changed = False and any(", HALFWAY),
+    Mutant("pack: program", PACKING, "faults(capability.program, capability.tools, capability.slots)", "()", PACKED),
+    Mutant("pack: calls", PACKING, "(used & agent.tool.keys())", "(set() & agent.tool.keys())", PACKED),
+    Mutant("pack: unread", PACKING, "overlooked(capability.trigger.parts, used)", "()", PACKED),
+    Mutant("pack: not known here", PACKS, 'if json.loads(claims) != found.model_dump(mode="json"):', "if False:", PACKED),
+    Mutant("unsafe: until heard", "tenure/runtime/store/capabilities.py", "if trials.is_stopped(", "if False and (", STORED),
+    Mutant("unsafe: whose", LEARNING, 'return tried.mode != "shadow" and (not given_up', "return (True or given_up", STORED),
+    Mutant("serving: half-way", PERFORMING, "changed = wrote and not made.by_others", "changed = False", HALFWAY),
     Mutant("serving: stopped at once", LEARNING, 'if kind in ("in_doubt", "breach"):', "if False:", HALFWAY),
-    Mutant("serving: people's hand", PERFORMING, "not made.by_others and any(", "any(", PEOPLE),
+    Mutant("serving: people's hand", PERFORMING, "wrote and not made.by_others", "wrote", PEOPLE),
     Mutant(
         "serving: told more", PERFORMING, 'if sum(len(row.get("texts", [])) for row in rows) != 1:', "if False:",
         _faults("a_run_that_is_told_more_leaves_the_capability_for_claude"),

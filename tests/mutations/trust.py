@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant("two for escalation", TERMS, '{"quorum": 2 if to >= MANY else 1}', '{"quorum": 1}', ("tests/scenarios/test_terms.py::test_two_people_are_the_least_for_what_cannot_be_undone_and_for_a_high_escalation",)),
     Mutant("taint monotone", "workflows/turn.py", "run.tainted = run.tainted or turn.tainted", "run.tainted = turn.tainted", (CHAIN,)),
     Mutant("child: taint", "tenure/client/runs.py", "tainted=parent.tainted or", "tainted=", (CHAIN,)),
-    Mutant("child: message", "workflows/turn.py", 'asked.model_copy(update={"untrusted": True}) if run.request.tainted else asked', "asked", (CHAIN,)),
+    Mutant("child: message", "workflows/turn.py", '"untrusted": run.request.tainted,', '"untrusted": False,', (CHAIN,)),
     Mutant("level 0 is a level", "workflows/call.py", '{} if run.level is None else {"cap": run.level}', '{"cap": run.level} if run.level else {}', (SECOND,)),
     Mutant("run: parent's cap", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.agent.level, operator)", (LEVEL,)),
     Mutant("run: operator's cap", "tenure/run.py", "(self.agent.level, self.request.cap, operator)", "(self.agent.level, self.request.cap)", (LEVEL,)),

@@ -42,7 +42,7 @@ MUTANTS = (
     written("nothing overlooked", "if unused := overlooked(trigger.parts, used):", "if False:"),
     written("subset", "if problems := faults(program, tools.every, names(trigger.parts)):", "if False:"),
     written("checks come first", "(first is None or node.lineno < first)", "True"),
-    Mutant("written: share", WORDING, "max(fewest, 1) - 1, -1", "0, -1", READ),
+    Mutant("written: share", "tenure/learn/forms.py", ">= max(fewest, 1):", ">= 1:", READ),
     Mutant("written: vocabulary", WORDING, "vocabulary=_vocabulary(every)", "vocabulary=[]", READ),
     asked("auto_generate", DRAFTING, "or not agent.learning.capabilities.auto_generate", ""),
     Mutant("asked: enough runs", DRAFTING, "if len(sound(runs)) < needed:", "if False:", WANTED),
