@@ -54,6 +54,7 @@ class Model:
 
     def go(self, stage: str, at: int) -> None:
         self.stage, self.asked, self.since = stage, "", at
+        self.held = self.held and stage not in ("rejected", "rolled_back", "retired")
 
     def ends(self, at: int) -> None:
         self.go("rejected" if self.stage in ("mined", "validated") else "rolled_back", at)
