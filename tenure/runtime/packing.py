@@ -27,9 +27,8 @@ def unpacked(
     db: Connection, root: Ed25519PublicKey, agent: AgentSpec, tenant: str, token: str, recordings: Sequence[Recording]
 ) -> Packed:
     """What the pack proposes for the agent of the tenant; `recordings` are its verified runs. Raises BadInput, AnswerRefused."""
-    signer, key = approving.signer(db, root, packs.claimed_packer(token), tenant)
-    if signer.gateway:
-        raise BadInput(f"{signer.principal!r} is a gateway: it signs for people, never in its own name")
+    packer = approving.approver(db, root, packs.claimed_packer(token), tenant, ())
+    _, key = approving.signer(db, root, packer.principal, tenant)
     found = packs.read(token, key)
     if why := _unfit(found.capability, agent):
         raise BadInput(f"{found.capability.id} is not taken in: {why}")
@@ -54,11 +53,11 @@ def _unfit(capability: Capability, agent: AgentSpec) -> str:
         return f"it was learned of the build {builds}: both must be the same"
     if unknown := [name for name in capability.tools if name not in agent.tool]:
         return f"it calls {', '.join(unknown)}, which {agent.name} does not have"
-    return _unreadable(capability, agent)
+    return _unfit_program(capability, agent)
 
 
-def _unreadable(capability: Capability, agent: AgentSpec) -> str:
-    """What speaks against its program, beside its test."""
+def _unfit_program(capability: Capability, agent: AgentSpec) -> str:
+    """Why its program must not come into its test."""
     if not capability.changes:
         return "it changes nothing: such a one is learned where it serves"
     if problems := faults(capability.program, capability.tools, capability.slots):
